@@ -1,0 +1,159 @@
+// Programs that the user's own configuration or command line names: started as argument lists, never through a shell, each
+// with a deadline and its output bounded. The only door to execa. It knows no layer of the program.
+import { once } from 'node:events';
+import process from 'node:process';
+import type { Readable } from 'node:stream';
+import { execa } from 'execa';
+import { messageOf } from './errors.ts';
+
+export interface ProgramOptions {
+  readonly cwd?: string;
+  /** All that it gets: nothing of our own environment comes along. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds; then it is ended, with all that it has started. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Each line of its stdout and stderr as it comes, without the line end. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface ProgramEnd {
+  /** `started` is false where there is no such program, or it may not be run. */
+  readonly how: 'exited' | 'killed' | 'late' | 'aborted' | 'not-started';
+  /** Where it exited by itself. */
+  readonly exitCode?: number;
+  /** One line for people: `exit code 3`, `was ended after 30 s`, `cannot be started: ENOENT`. */
+  readonly message: string;
+  /** The last ones of stdout and stderr together, the oldest first. */
+  readonly lastLines: readonly string[];
+}
+
+/** Between the polite end and the other one. */
+const graceMs = 5000;
+/** What it has left running may hold its output open. */
+const outputGraceMs = 1000;
+const keptLines = 20;
+const longestLine = 1000;
+
+/** Never throws for what the program does; the end says it. */
+export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<ProgramEnd> {
+  const [file = '', ...args] = argv;
+  const { signal, deadlineMs } = options;
+  if (signal?.aborted) return { how: 'aborted', message: 'was not started: interrupted', lastLines: [] };
+  const lastLines: string[] = [];
+  const child = start(file, args, options);
+  const output = followOutput(child, (line) => {
+    lastLines.push(line);
+    if (lastLines.length > keptLines) lastLines.shift();
+    options.onLine?.(line);
+  });
+  let ended: 'late' | 'aborted' | undefined;
+  const end = (why: 'late' | 'aborted') => {
+    ended ??= why;
+    endTree(child);
+  };
+  const late = setTimeout(() => end('late'), deadlineMs);
+  const onAbort = () => end('aborted');
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    const result = await child;
+    await output;
+    return { ...endOf(result, ended, deadlineMs), lastLines };
+  } finally {
+    clearTimeout(late);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/**
+ * In a process group of its own: Ctrl+C in the terminal is for pkbackup, which decides what becomes of the program, and what
+ * the program has started can be ended with it.
+ */
+function start(file: string, args: readonly string[], { cwd, environment }: ProgramOptions) {
+  return execa(file, args, {
+    ...(cwd === undefined ? {} : { cwd }),
+    env: environment,
+    extendEnv: false,
+    stdin: 'ignore',
+    buffer: false,
+    reject: false,
+    detached: process.platform !== 'win32',
+    windowsHide: true,
+  });
+}
+
+type Child = ReturnType<typeof start>;
+
+/** Resolves when all has come, or a moment after the end. */
+async function followOutput(child: Child, onLine: (line: string) => void): Promise<void> {
+  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null && stream !== undefined);
+  const read = streams.map((stream) => {
+    splitLines(stream, onLine);
+    return once(stream, 'close');
+  });
+  child.once('exit', () => {
+    const left = setTimeout(() => {
+      for (const stream of streams) stream.destroy();
+    }, outputGraceMs);
+    void Promise.allSettled(read).then(() => clearTimeout(left));
+  });
+  await Promise.allSettled(read);
+}
+
+/** Of a line only the beginning is kept, however long it gets. */
+function splitLines(stream: Readable, onLine: (line: string) => void): void {
+  let begun = '';
+  const tell = () => onLine(begun.replace(/\r$/, ''));
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    const [first = '', ...others] = text.split('\n');
+    begun = (begun + first).slice(0, longestLine);
+    for (const next of others) {
+      tell();
+      begun = next.slice(0, longestLine);
+    }
+  });
+  stream.on('end', () => begun !== '' && tell());
+}
+
+/** Asks the whole group to end; what has not ended after a while, or is left when the program itself has, is made to. */
+function endTree(child: Child): void {
+  const { pid } = child;
+  if (pid === undefined) return;
+  if (process.platform === 'win32') {
+    // There are no groups, and nothing to ask politely with.
+    void execa('taskkill', ['/pid', String(pid), '/T', '/F'], { reject: false });
+    return;
+  }
+  signalGroup(pid, 'SIGTERM');
+  const hard = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
+  child.once('exit', () => {
+    clearTimeout(hard);
+    signalGroup(pid, 'SIGKILL');
+  });
+}
+
+function signalGroup(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, name);
+  } catch {
+    // Nobody of it is left.
+  }
+}
+
+function endOf(
+  result: Awaited<Child>,
+  ended: 'late' | 'aborted' | undefined,
+  deadlineMs: number,
+): Omit<ProgramEnd, 'lastLines'> {
+  const { exitCode, signal } = result;
+  if (ended === 'late') return { how: 'late', message: `was ended after ${deadlineMs / 1000} s` };
+  if (ended === 'aborted') return { how: 'aborted', message: 'was ended: interrupted' };
+  if (exitCode !== undefined) return { how: 'exited', exitCode, message: `exit code ${exitCode}` };
+  if (signal !== undefined) return { how: 'killed', message: `was ended by ${signal}` };
+  return { how: 'not-started', message: `cannot be started: ${reasonOf(result)}` };
+}
+
+function reasonOf(result: Awaited<Child>): string {
+  const cause = 'cause' in result ? result.cause : undefined;
+  return cause === undefined ? 'unknown reason' : messageOf(cause);
+}
