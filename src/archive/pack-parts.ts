@@ -1,0 +1,154 @@
+// What packing a tree and packing single files share: chunks of a good size, headers from what the file system says,
+// and the bytes of a large file.
+import fs, { type Stats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { PkbackupError, systemCodeOf } from '../errors.ts';
+import { isChanged, readFlags } from './find-entry.ts';
+import { padding, type TarEntry, type TarEntryType } from './tar-format.ts';
+
+const chunkBytes = 256 * 1024;
+const readBytes = 1024 * 1024;
+
+/** Gathers headers and small files, because a step of the pipeline per file is dear. */
+export class ChunkBuilder {
+  #parts: Buffer[] = [];
+  #bytes = 0;
+
+  get isFull(): boolean {
+    return this.#bytes >= chunkBytes;
+  }
+
+  add(...parts: Buffer[]): void {
+    for (const part of parts) {
+      this.#parts.push(part);
+      this.#bytes += part.length;
+    }
+  }
+
+  *flush(): Generator<Buffer> {
+    if (this.#bytes === 0) return;
+    yield Buffer.concat(this.#parts, this.#bytes);
+    this.#parts = [];
+    this.#bytes = 0;
+  }
+}
+
+/** The type that a tar has for it; undefined for sockets and devices, which hold nothing that could be restored. */
+export function typeOf(stats: Stats): TarEntryType | undefined {
+  if (stats.isFile()) return 'file';
+  if (stats.isDirectory()) return 'directory';
+  if (stats.isSymbolicLink()) return 'symlink';
+  return stats.isFIFO() ? 'fifo' : undefined;
+}
+
+export interface Attributes {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Seconds; to the microsecond, which is what a double holds of them. */
+  readonly mtime: number;
+}
+
+export function attributesOf(stats: Stats): Attributes {
+  const mtime = Math.round(stats.mtimeMs * 1000) / 1e6;
+  return { mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid, mtime };
+}
+
+export function entryOf(path: Buffer, type: TarEntryType, stats: Stats, linkPath?: Buffer): TarEntry {
+  const size = type === 'file' ? stats.size : 0;
+  return { path, type, size, ...attributesOf(stats), ...(linkPath ? { linkPath } : {}) };
+}
+
+/** Names inodes that have several names, so that the later names become links to the first. */
+export class LinkFinder {
+  readonly #first = new Map<string, { path: Buffer; namesLeft: number }>();
+
+  /** The name under which the file is in the tar already; else notes that it now is under `path`. */
+  firstNameOf(file: string | Buffer, stats: Stats, path: Buffer): Buffer | undefined {
+    if (stats.nlink < 2) return undefined;
+    // As big integers: a double does not hold every inode number of NTFS or of a network file system.
+    const exact = fs.lstatSync(file, { bigint: true, throwIfNoEntry: false });
+    if (!exact) return undefined;
+    const key = `${exact.dev}:${exact.ino}`;
+    const first = this.#first.get(key);
+    if (!first) {
+      this.#first.set(key, { path, namesLeft: stats.nlink - 1 });
+      return undefined;
+    }
+    first.namesLeft -= 1;
+    if (first.namesLeft === 0) this.#first.delete(key);
+    return first.path;
+  }
+}
+
+export interface LargeFile {
+  readonly stats: Stats;
+  /** Exactly `stats.size` bytes and the padding; zeros where the file has become shorter. */
+  chunks(): AsyncGenerator<Buffer>;
+  /** Known when `chunks` has ended. */
+  change(): 'grown' | 'shrunk' | 'changed' | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens a file to be read in the size that it has now; throws as `open` does. */
+export async function openLargeFile(path: string | Buffer, signal: AbortSignal): Promise<LargeFile> {
+  const file = await open(path, readFlags);
+  const stats = await file.stat();
+  if (!stats.isFile()) {
+    await file.close();
+    throw Object.assign(new Error('it is no file any more'), { code: 'ENOENT' });
+  }
+  let change: ReturnType<LargeFile['change']>;
+  return {
+    stats,
+    change: () => change,
+    close: () => file.close(),
+    async *chunks() {
+      let missing = stats.size;
+      let ahead = read(file, 0, missing);
+      try {
+        while (missing > 0) {
+          signal.throwIfAborted();
+          const chunk = await ahead;
+          if (chunk.length === 0) break;
+          missing -= chunk.length;
+          ahead = read(file, stats.size - missing, missing);
+          yield chunk;
+        }
+      } finally {
+        await ahead.catch(() => undefined);
+      }
+      if (missing > 0) change = 'shrunk';
+      yield* zeros(missing);
+      yield padding(stats.size);
+      const after = await file.stat();
+      if (after.size > stats.size) change ??= 'grown';
+      else if (isChanged(stats, after)) change ??= 'changed';
+    },
+  };
+}
+
+async function read(file: FileHandle, position: number, missing: number): Promise<Buffer> {
+  if (missing === 0) return Buffer.alloc(0);
+  const buffer = Buffer.allocUnsafe(Math.min(readBytes, missing));
+  const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+function* zeros(length: number): Generator<Buffer> {
+  for (let left = length; left > 0; left -= readBytes) yield Buffer.alloc(Math.min(left, readBytes));
+}
+
+export function cannotRead(path: string, cause: unknown): PkbackupError {
+  const why: Record<string, string> = {
+    EACCES: 'permission denied',
+    EPERM: 'permission denied',
+    EBUSY: 'it is in use',
+  };
+  const code = systemCodeOf(cause) ?? '';
+  const reason = why[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  return new PkbackupError('backup_failed', `"${path}" cannot be read: ${reason}`, {
+    cause,
+    ...(why[code] ? { hint: 'run pkbackup as a user who may read it, or exclude it' } : {}),
+  });
+}

@@ -1,0 +1,118 @@
+// The way in: a tar as it comes from a store, checked as it flows by, cut into members, compressed on all cores, hashed,
+// written to a file. One pass; memory is a few members, whatever the size; a slow disk slows the source down.
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { Compression } from '../words.ts';
+import { codecOf } from './codec.ts';
+import { mapInOrder } from './in-order.ts';
+import { MemberCutter } from './members.ts';
+import { endOfArchive, type TarEntry } from './tar-format.ts';
+import { type TarPiece, TarScanner } from './tar-scan.ts';
+
+export interface ArchiveOptions {
+  readonly compression: Compression;
+  readonly level?: number;
+  /** Members compressed at once; the number of processors unless said otherwise. */
+  readonly threads?: number;
+  /** Entries that are left out. */
+  readonly skip?: (entry: TarEntry) => boolean;
+  readonly onProgress?: (rawBytes: number, writtenBytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface ArchiveSummary {
+  /** Length of the archive in bytes. */
+  readonly sizeBytes: number;
+  /** Length of the tar in it, in bytes. */
+  readonly rawSizeBytes: number;
+  readonly entries: number;
+  /** Bytes in the files of it. */
+  readonly contentBytes: number;
+  readonly sha256: string;
+}
+
+/** Writes `tar` to `file` from its present position; throws `bad_backup` where the tar is not whole. */
+export async function writeArchive(
+  tar: AsyncIterable<Buffer>,
+  file: FileHandle,
+  options: ArchiveOptions,
+): Promise<ArchiveSummary> {
+  const codec = codecOf(options.compression, options.level);
+  const threads = options.threads ?? availableParallelism();
+  const totals = { entries: 0, contentBytes: 0, rawSizeBytes: 0 };
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  const members = mapInOrder(cutMembers(tar, totals, options), 2 * threads, (raw) => codec.compress(raw));
+  for await (const buffers of members) {
+    options.signal.throwIfAborted();
+    for (const buffer of buffers) hash.update(buffer);
+    sizeBytes += await writeAll(file, buffers);
+    options.onProgress?.(totals.rawSizeBytes, sizeBytes);
+  }
+  return { ...totals, sizeBytes, sha256: hash.digest('hex') };
+}
+
+interface Totals {
+  entries: number;
+  contentBytes: number;
+  rawSizeBytes: number;
+}
+
+async function* cutMembers(
+  tar: AsyncIterable<Buffer>,
+  totals: Totals,
+  options: ArchiveOptions,
+): AsyncGenerator<Buffer> {
+  const cutter = new MemberCutter();
+  for await (const pieces of batchesOfPieces(tar)) {
+    options.signal.throwIfAborted();
+    for (const member of cutPieces(pieces, cutter, totals, options.skip)) {
+      totals.rawSizeBytes += member.length;
+      yield member;
+    }
+  }
+  for (const member of cutter.end(endOfArchive)) {
+    totals.rawSizeBytes += member.length;
+    yield member;
+  }
+}
+
+/** One batch per chunk, because an `await` per piece is dear with many small files. */
+async function* batchesOfPieces(tar: AsyncIterable<Buffer>): AsyncGenerator<Iterable<TarPiece>> {
+  const scanner = new TarScanner();
+  for await (const chunk of tar) yield scanner.scan(chunk);
+  scanner.end();
+}
+
+function* cutPieces(
+  pieces: Iterable<TarPiece>,
+  cutter: MemberCutter,
+  totals: Totals,
+  skip: ArchiveOptions['skip'],
+): Generator<Buffer> {
+  for (const piece of pieces) {
+    if (piece.type === 'data') {
+      if (!cutter.isSkipping) yield* cutter.data(piece.bytes);
+    } else if (skip?.(piece.entry)) {
+      cutter.isSkipping = true;
+    } else {
+      cutter.isSkipping = false;
+      totals.entries += 1;
+      totals.contentBytes += piece.entry.size;
+      yield* cutter.entry(piece.entry, piece.raw);
+    }
+  }
+}
+
+async function writeAll(file: FileHandle, buffers: Buffer[]): Promise<number> {
+  let length = 0;
+  for (const buffer of buffers) {
+    for (let at = 0; at < buffer.length; ) {
+      const { bytesWritten } = await file.write(buffer, at, buffer.length - at);
+      at += bytesWritten;
+    }
+    length += buffer.length;
+  }
+  return length;
+}
