@@ -1,0 +1,56 @@
+// The schema of pkbackup.yaml, but for the keys of `stores.<name>` that belong to its kind: those are the store's own.
+import { z } from 'zod';
+import { stores } from '../stores/index.ts';
+import { compressions, quiesceModes } from '../words.ts';
+import { commandSchema, hooksSchema } from './commands.ts';
+import { durationPattern } from './duration.ts';
+import { notifySchema } from './notify.ts';
+import { retentionSchema } from './retention.ts';
+import { scheduleSchema, storeScheduleSchema, timeZoneSchema } from './schedule.ts';
+
+const text = z.string().min(1);
+/** What a backup does when it has ended. */
+export const afterBackup = ['nothing', 'prune'] as const;
+/** Each store that is read at the same time takes its own memory, and time of the same disk. */
+export const mostParallel = 16;
+const level = z.int().min(1).max(22);
+
+export const configSchema = z.strictObject({
+  repository: text.optional(),
+  retention: retentionSchema.optional(),
+  compression: z.enum(compressions).optional(),
+  compression_level: level.optional(),
+  parallel: z.int().min(1).max(mostParallel).optional(),
+  /** Who writes to the stores: containers by name, id or compose service. */
+  clients: z.array(text).optional(),
+  clients_quiesce: z.enum(['pause', 'stop']).optional(),
+  clients_longest: z.string().regex(durationPattern, 'expected a duration such as 30s or 2m').optional(),
+  /** Programs that hold and release writers outside Docker. */
+  clients_hold: commandSchema.optional(),
+  clients_release: commandSchema.optional(),
+  consistent: z.boolean().optional(),
+  after_backup: z.enum(afterBackup).optional(),
+  hooks: hooksSchema.optional(),
+  notify: notifySchema.optional(),
+  ignore_volumes: z.array(text).optional(),
+  schedule: scheduleSchema.optional(),
+  time_zone: timeZoneSchema.optional(),
+  stores: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** The keys that every store may have, whatever its kind. */
+export const commonStoreSchema = z.object({
+  kind: z.enum(stores.map((store) => store.kind)),
+  quiesce: z.enum(quiesceModes).optional(),
+  grace_seconds: z.int().min(1).max(3600).optional(),
+  health_seconds: z.int().min(1).max(86_400).optional(),
+  allow_empty: z.boolean().optional(),
+  compression: z.enum(compressions).optional(),
+  compression_level: level.optional(),
+  retention: retentionSchema.optional(),
+  schedule: storeScheduleSchema.optional(),
+  time_zone: timeZoneSchema.optional(),
+  hooks: hooksSchema.optional(),
+  clients: z.array(text).min(1).optional(),
+  hold_dependents: z.boolean().optional(),
+});
