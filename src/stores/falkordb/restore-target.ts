@@ -1,0 +1,152 @@
+// What a restore goes to: a server that runs, one that does not (a damaged dump makes it end at every start), or a volume
+// without any.
+import { basename, dirname } from 'node:path/posix';
+import { type Container, type Docker, throwIfAborted } from '../../docker/index.ts';
+import { PkbackupError } from '../../errors.ts';
+import type { BackupFacts, StoreContext } from '../store.ts';
+import { volumeName } from '../volume.ts';
+import { imagesFor, type Place } from '../volume-place.ts';
+import { type Expected, findMount, placeOn } from './place.ts';
+import {
+  type Connection,
+  connect,
+  type DataFiles,
+  type FalkordbServer,
+  keysIn,
+  readDataFiles,
+  readInfo,
+  readVersions,
+  type Versions,
+} from './server.ts';
+
+export interface RestoreTarget {
+  readonly docker: Docker;
+  readonly place: Place;
+  readonly files: DataFiles;
+  /** Undefined for a volume. */
+  readonly container?: Container;
+  readonly connection: Connection;
+  /** The server, where it answers. */
+  readonly running?: {
+    readonly server: FalkordbServer;
+    readonly versions: Versions;
+    readonly keys: number;
+    /** Connections beside ours. */
+    readonly clients: number;
+  };
+}
+
+type Wanted = Connection & Expected & { readonly to?: string };
+
+export async function findRestoreTarget(
+  target: Wanted,
+  backup: BackupFacts,
+  context: StoreContext,
+): Promise<RestoreTarget> {
+  const { to, data_path: _, volume: __, ...connection } = target;
+  if (to === undefined) return containerTarget(target, backup, context);
+  const docker = await context.docker();
+  const [, kind, name = to] = /^(?:(container|volume):)?(.*)$/.exec(to) ?? [];
+  const { signal } = context;
+  const isContainer = kind !== 'volume' && (await docker.container(name, { signal })) !== undefined;
+  const isVolume = kind !== 'container' && (await docker.volume(volumeName(name), { signal })) !== undefined;
+  if (isContainer && isVolume) {
+    throw new PkbackupError('ambiguous', `"${name}" is a container and a volume`, {
+      hint: `say --to container:${name} or --to volume:${name}`,
+    });
+  }
+  if (isContainer) return containerTarget({ ...connection, container: name }, backup, context);
+  if (kind === 'container') await docker.findContainer(name, { signal });
+  return volumeTarget(docker, name, target, context);
+}
+
+async function containerTarget(
+  target: Connection & Expected,
+  backup: BackupFacts,
+  context: StoreContext,
+): Promise<RestoreTarget> {
+  const docker = await context.docker();
+  const container = await docker.findContainer(target.container, { signal: context.signal });
+  const running = await askRunning(target, context);
+  const files = running?.files ?? (await guessFiles(docker, container, target, backup));
+  const mounted = findMount(container, files.directory, target);
+  if (!mounted) {
+    throw new PkbackupError('restore_failed', `data directory "${files.directory}" is not on a mount`, {
+      hint: 'mount a volume there first, or restore into a volume with --to volume:NAME; nothing was touched',
+    });
+  }
+  return {
+    docker,
+    place: placeOn(mounted, container),
+    files,
+    container,
+    connection: target,
+    ...(running && { running }),
+  };
+}
+
+/** Undefined where it does not answer; a wrong password is an error. */
+async function askRunning(target: Connection, context: StoreContext) {
+  try {
+    const server = await connect(target, context);
+    const info = await readInfo(server);
+    if (info.get('loading') !== '0') return undefined;
+    const keys = keysIn(info).reduce((sum, database) => sum + database.keys, 0);
+    const clients = Math.max(0, Number(info.get('connected_clients') ?? 1) - 1);
+    return {
+      server,
+      files: await readDataFiles(server),
+      versions: await readVersions(server, info),
+      keys,
+      clients,
+    };
+  } catch (error) {
+    throwIfAborted(context.signal);
+    if (error instanceof PkbackupError && (error.code === 'config' || error.code === 'not_found'))
+      throw error;
+    return undefined;
+  }
+}
+
+/** As the images are set up, and as the backup knew it. A log that is there would win over the dump. */
+async function guessFiles(
+  docker: Docker,
+  container: Container,
+  { data_path: dataPath }: Expected,
+  backup: BackupFacts,
+): Promise<DataFiles> {
+  const before = backup.source.container === container.name ? backup.source.path : undefined;
+  const own = container.env.FALKORDB_DATA_PATH ?? '/data';
+  const directory = dataPath ?? (before === undefined ? own : dirname(before));
+  const log = await docker.pathStat(container.id, `${directory}/${defaultFiles.appendDirectory}`);
+  return {
+    ...defaultFiles,
+    directory,
+    dump: before === undefined ? defaultFiles.dump : basename(before),
+    appendOnly: log !== undefined || /--appendonly\s+yes/i.test(container.env.REDIS_ARGS ?? ''),
+  };
+}
+
+const defaultFiles: DataFiles = {
+  directory: '/',
+  dump: 'dump.rdb',
+  appendOnly: false,
+  appendDirectory: 'appendonlydir',
+  appendFile: 'appendonly.aof',
+};
+
+/** For a server like the store's own: with the same image, and with a log where that has one. */
+async function volumeTarget(
+  docker: Docker,
+  name: string,
+  target: Connection,
+  context: StoreContext,
+): Promise<RestoreTarget> {
+  const { signal } = context;
+  const like = target.container === '' ? undefined : await docker.container(target.container, { signal });
+  const running = like && (await askRunning(target, context));
+  const images = await imagesFor(docker, name, undefined, signal);
+  const place = { source: name, directory: '', images: like ? [like.imageId, ...images] : images };
+  const files = { ...defaultFiles, appendOnly: running?.files.appendOnly ?? false };
+  return { docker, place, files, connection: target };
+}

@@ -1,0 +1,353 @@
+// A FalkorDB server, asked by redis-cli inside its own container: no port has to be open, and the version of the client
+// fits. The password goes by the environment of the command, and where it is not configured, it is the one that the
+// container's own settings give.
+import { type Container, type Docker, isUp, sleep } from '../../docker/index.ts';
+import { PkbackupError } from '../../errors.ts';
+import { readSecret, type Secret } from '../../secret.ts';
+import type { Counts } from '../../words.ts';
+import type { StoreContext } from '../store.ts';
+
+export interface FalkordbServer {
+  readonly docker: Docker;
+  readonly container: Container;
+  readonly user: string | undefined;
+  readonly password: Secret | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** How the configuration says it is reached. */
+export interface Connection {
+  readonly container: string;
+  readonly user?: string | undefined;
+  readonly password_env?: string | undefined;
+  readonly password_file?: string | undefined;
+}
+
+export interface DataFiles {
+  /** As the server sees it; resolved, so no link. */
+  readonly directory: string;
+  readonly dump: string;
+  /** A server with this on loads its log and ignores the dump. */
+  readonly appendOnly: boolean;
+  readonly appendDirectory: string;
+  readonly appendFile: string;
+}
+
+export interface Versions {
+  readonly redis: string;
+  /** `4.16.3`; undefined where the graph module is not loaded. */
+  readonly falkordb: string | undefined;
+}
+
+const commandDeadlineMs = 60_000;
+const saveDeadlineMs = 30 * 60_000;
+const queryTimeoutMs = 60_000;
+/** How long writers wait at most when pkbackup dies between the save and the stop. */
+const freezeMs = 60_000;
+
+/** Throws where the container does not run: what is in memory only the server can give. */
+export async function connect(connection: Connection, context: StoreContext): Promise<FalkordbServer> {
+  const docker = await context.docker();
+  const { signal, environment } = context;
+  const container = await docker.findContainer(connection.container, { signal });
+  if (container.state !== 'running') {
+    throw new PkbackupError(
+      'unhealthy',
+      `container "${container.name}" is not running (${container.state})`,
+      {
+        hint: isUp(container) ? `docker unpause ${container.name}` : `docker start ${container.name}`,
+      },
+    );
+  }
+  const { user, password_env: env, password_file: file } = connection;
+  return { docker, container, user, password: await readSecret({ env, file }, environment), signal };
+}
+
+/** The answer as JSON gives it. Errors of the server are thrown, and never hold the password. */
+export async function ask(
+  server: FalkordbServer,
+  command: readonly string[],
+  options: { deadlineMs?: number; database?: number } = {},
+): Promise<unknown> {
+  const { docker, container, user, signal } = server;
+  const password = server.password?.reveal() ?? passwordOf(container);
+  const { exitCode, stdout, stderr } = await docker.exec(container.id, {
+    command: [
+      'redis-cli',
+      '-e',
+      '--json',
+      ...(user === undefined ? [] : ['--user', user]),
+      ...(options.database === undefined ? [] : ['-n', String(options.database)]),
+      ...command,
+    ],
+    env: password === undefined ? {} : { REDISCLI_AUTH: password },
+    deadlineMs: options.deadlineMs ?? commandDeadlineMs,
+    signal,
+  });
+  const text = stdout.toString('utf8');
+  if (exitCode !== 0) throw refusal(server, command, exitCode, stderr || text);
+  // redis-cli gives some texts (INFO) as they are, whatever the format.
+  if (text.startsWith('#')) return text;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const message = `${nameOf(server)} answered ${command[0]} with what is not JSON`;
+    throw new PkbackupError('failed', message, { cause });
+  }
+}
+
+/** `REDIS_ARGS=--requirepass ...` is how the images are given one. */
+function passwordOf({ env }: Container): string | undefined {
+  if (env.REDISCLI_AUTH !== undefined) return undefined;
+  const found = /(?:^|\s)--requirepass\s+(?:"([^"]+)"|'([^']+)'|(\S+))/.exec(env.REDIS_ARGS ?? '');
+  return found?.[1] ?? found?.[2] ?? found?.[3];
+}
+
+export const nameOf = ({ container }: Pick<FalkordbServer, 'container'>): string =>
+  `the server in container "${container.name}"`;
+
+function refusal(
+  server: FalkordbServer,
+  [verb = '']: readonly string[],
+  exitCode: number,
+  said: string,
+): PkbackupError {
+  const who = nameOf(server);
+  if (/WRONGPASS/.test(said)) {
+    return new PkbackupError('config', `${who} refuses the password`, {
+      hint: 'set password_env (and user, for a user of an ACL) of this store to what the server was started with',
+    });
+  }
+  if (/NOAUTH/.test(said)) {
+    return new PkbackupError('config', `${who} asks for a password, and none is configured`, {
+      hint: 'set password_env of this store, for example: password_env: FALKORDB_PASSWORD',
+    });
+  }
+  if (/NOPERM/.test(said)) {
+    return new PkbackupError('config', `${who} does not let this user run ${verb}`, {
+      hint: 'allow it INFO, CONFIG GET, MODULE, SAVE, BGSAVE, CLIENT, GRAPH.LIST and GRAPH.RO_QUERY on every key',
+    });
+  }
+  if (/LOADING/.test(said)) {
+    return new PkbackupError('unhealthy', `${who} is still loading its data`, {
+      hint: 'try again when it is ready',
+    });
+  }
+  if (exitCode === 126 || exitCode === 127) {
+    return new PkbackupError('failed', `container "${server.container.name}" has no redis-cli`, {
+      hint: 'is this the container of the FalkorDB server?',
+    });
+  }
+  const lines = said.trim().split('\n');
+  const line = lines.findLast((each) => !/^(AUTH|HELLO 3) failed/.test(each)) ?? `exit code ${exitCode}`;
+  const code = /Could not connect/.test(line) ? 'unhealthy' : 'failed';
+  return new PkbackupError(code, `${who} answered ${verb}: ${line.slice(0, 300)}`);
+}
+
+/** A map; or its keys and values in turn, as redis-cli gives it after a password that the server did not want. */
+function fieldsOf(answer: unknown): Record<string, unknown> {
+  if (!Array.isArray(answer)) return { ...(answer as object) };
+  return Object.fromEntries(
+    answer.flatMap((name, index) => (index % 2 === 0 ? [[String(name), answer[index + 1]]] : [])),
+  );
+}
+
+export type Info = ReadonlyMap<string, string>;
+
+export async function readInfo(server: FalkordbServer): Promise<Info> {
+  const lines = String(await ask(server, ['INFO'])).split(/\r?\n/);
+  return new Map(
+    lines.flatMap((line): [string, string][] => {
+      const colon = line.indexOf(':');
+      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)]] : [];
+    }),
+  );
+}
+
+/** Keys of every database. */
+export function keysIn(info: Info): { database: number; keys: number }[] {
+  return [...info].flatMap(([name, value]) => {
+    const database = /^db(\d+)$/.exec(name)?.[1];
+    return database === undefined
+      ? []
+      : [{ database: Number(database), keys: Number(/keys=(\d+)/.exec(value)?.[1]) }];
+  });
+}
+
+export async function readDataFiles(server: FalkordbServer): Promise<DataFiles> {
+  const wanted = ['dir', 'dbfilename', 'appendonly', 'appenddirname', 'appendfilename'];
+  const config = fieldsOf(await ask(server, ['CONFIG', 'GET', ...wanted]));
+  const { dir, dbfilename } = config;
+  if (!dir || !dbfilename) {
+    throw new PkbackupError('failed', `${nameOf(server)} does not say where its data lies (CONFIG GET dir)`);
+  }
+  return {
+    directory: String(dir),
+    dump: String(dbfilename),
+    appendOnly: config.appendonly === 'yes',
+    appendDirectory: String(config.appenddirname || 'appendonlydir'),
+    appendFile: String(config.appendfilename || 'appendonly.aof'),
+  };
+}
+
+export async function readVersions(server: FalkordbServer, info: Info): Promise<Versions> {
+  const modules = (await ask(server, ['MODULE', 'LIST'])) as unknown[];
+  const version = modules.map(fieldsOf).find(({ name }) => name === 'graph')?.ver;
+  const graph = version === undefined ? undefined : Number(version);
+  return {
+    redis: info.get('redis_version') ?? 'unknown',
+    falkordb:
+      graph === undefined
+        ? undefined
+        : `${Math.floor(graph / 10_000)}.${Math.floor(graph / 100) % 100}.${graph % 100}`,
+  };
+}
+
+export async function listGraphs(server: FalkordbServer): Promise<string[]> {
+  return (await ask(server, ['GRAPH.LIST'])) as string[];
+}
+
+/** Rows are never asked for: the server cuts them off at RESULTSET_SIZE without a word. */
+export async function countGraphs(
+  server: FalkordbServer,
+  graphs: readonly string[],
+  databases: readonly number[],
+): Promise<Counts> {
+  const counts = { graphs: graphs.length, nodes: 0, edges: 0 };
+  for (const graph of graphs) {
+    counts.nodes += await count(server, graph, 'MATCH (n) RETURN count(n)', databases);
+    counts.edges += await count(server, graph, 'MATCH ()-[e]->() RETURN count(e)', databases);
+  }
+  return counts;
+}
+
+async function count(
+  server: FalkordbServer,
+  graph: string,
+  query: string,
+  databases: readonly number[],
+): Promise<number> {
+  const answer = await askGraph(server, graph, query, databases, queryTimeoutMs);
+  return Number((answer as [unknown, [[number]]])[1][0][0]);
+}
+
+/** GRAPH.LIST tells the graphs of all databases, but not in which one each is. */
+export async function askGraph(
+  server: FalkordbServer,
+  graph: string,
+  query: string,
+  databases: readonly number[],
+  timeoutMs: number,
+): Promise<unknown> {
+  for (const [index, database] of databases.entries()) {
+    try {
+      const command = ['GRAPH.RO_QUERY', graph, query, 'TIMEOUT', String(timeoutMs)];
+      return await ask(server, command, { database, deadlineMs: 2 * queryTimeoutMs });
+    } catch (error) {
+      const isElsewhere = error instanceof PkbackupError && /empty key/.test(error.message);
+      if (!isElsewhere || index === databases.length - 1) throw error;
+    }
+  }
+  throw new PkbackupError('failed', `there is no database to look for graph "${graph}" in`);
+}
+
+/**
+ * A save that began after the call, done and good. A save that is under way already may have begun before the last write,
+ * so it is waited for and another one made. `rdb_saves` counts; LASTSAVE cannot tell two saves of one second apart.
+ * `onForked` is called when the server has begun: what is written from then on is not in the dump.
+ * Gives the server's time at the call, in seconds.
+ */
+export async function saveInBackground(server: FalkordbServer, onForked?: () => void): Promise<number> {
+  const giveUpAt = performance.now() + saveDeadlineMs;
+  for (;;) {
+    const before = await untilIdle(server, giveUpAt);
+    try {
+      await ask(server, ['BGSAVE']);
+    } catch (error) {
+      if (isBusy(error)) continue;
+      throw error;
+    }
+    onForked?.();
+    const after = await untilIdle(server, giveUpAt);
+    if (after.get('rdb_last_bgsave_status') !== 'ok' || savesOf(after) <= savesOf(before))
+      throw saveFailed(server);
+    return Math.floor(Number(before.get('server_time_usec')) / 1e6);
+  }
+}
+
+/**
+ * Everything in the dump, and nothing acknowledged after it: writers wait until the stop that follows (images before
+ * 4.10 lose at every stop what came after the last save, because the server does not see SIGTERM).
+ */
+export async function saveAndFreeze(server: FalkordbServer): Promise<void> {
+  const giveUpAt = performance.now() + saveDeadlineMs;
+  try {
+    for (;;) {
+      await untilIdle(server, giveUpAt);
+      await freeze(server);
+      try {
+        await ask(server, ['SAVE'], { deadlineMs: saveDeadlineMs });
+        break;
+      } catch (error) {
+        if (isBareError(error)) throw saveFailed(server, 'SAVE');
+        if (!isBusy(error)) throw error;
+      }
+      await thaw(server);
+    }
+    await freeze(server);
+  } catch (error) {
+    await thaw(server).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function freeze(server: FalkordbServer): Promise<void> {
+  await ask(server, ['CLIENT', 'PAUSE', String(freezeMs), 'WRITE']);
+}
+
+/** Lets writers go on; also after the operation was interrupted. */
+export async function thaw(server: FalkordbServer): Promise<void> {
+  await ask({ ...server, signal: new AbortController().signal }, ['CLIENT', 'UNPAUSE'], {
+    deadlineMs: 10_000,
+  });
+}
+
+const savesOf = (info: Info): number => Number(info.get('rdb_saves') ?? Number.NaN);
+
+/** Another save or a rewrite of the log began between our look and our call. */
+const isBusy = (error: unknown): boolean =>
+  error instanceof PkbackupError && /already in progress|child process is active/.test(error.message);
+
+/** All that Redis answers to a SAVE that failed; why, only its log says. */
+const isBareError = (error: unknown): boolean =>
+  error instanceof PkbackupError && /answered SAVE: (ERR|\(error\) ERR)?$/.test(error.message);
+
+async function untilIdle(server: FalkordbServer, giveUpAt: number): Promise<Info> {
+  for (let waitMs = 50; ; waitMs = Math.min(1000, waitMs * 1.5)) {
+    const info = await readInfo(server);
+    if (Number.isNaN(savesOf(info))) {
+      throw new PkbackupError(
+        'failed',
+        `${nameOf(server)} does not count its saves: expected Redis 7 or later`,
+      );
+    }
+    if (info.get('rdb_bgsave_in_progress') === '0' && info.get('aof_rewrite_in_progress') === '0')
+      return info;
+    if (performance.now() > giveUpAt) {
+      throw new PkbackupError(
+        'failed',
+        `${nameOf(server)} has been saving for ${saveDeadlineMs / 60_000} minutes`,
+        {
+          hint: `see docker logs ${server.container.name}`,
+        },
+      );
+    }
+    await sleep(waitMs, server.signal);
+  }
+}
+
+function saveFailed(server: FalkordbServer, command = 'BGSAVE'): PkbackupError {
+  return new PkbackupError('failed', `${nameOf(server)} could not save its data (${command})`, {
+    hint: `see docker logs ${server.container.name}: no memory for the fork (vm.overcommit_memory), or no space?`,
+  });
+}

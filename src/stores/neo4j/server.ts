@@ -1,0 +1,258 @@
+// A Neo4j server, asked by cypher-shell inside its own container: no port has to be open, and the client fits the server.
+// The password goes by the environment of the command. It is the one that is configured, else NEO4J_PASSWORD of our own
+// environment, else what the container was given (NEO4J_AUTH), which is only valid on data that it was made with.
+import { type Container, type Docker, sleep } from '../../docker/index.ts';
+import { PkbackupError } from '../../errors.ts';
+import { readSecret, Secret } from '../../secret.ts';
+import type { Counts } from '../../words.ts';
+import type { StoreContext } from '../store.ts';
+import { countsOf } from './records.ts';
+
+/** How the configuration says it is reached. */
+export interface Login {
+  readonly user?: string | undefined;
+  readonly password_env?: string | undefined;
+  readonly password_file?: string | undefined;
+}
+
+export interface Neo4jServer {
+  readonly docker: Docker;
+  readonly container: Container;
+  /** In the order in which they are tried. */
+  readonly credentials: readonly Credential[];
+  readonly signal: AbortSignal;
+}
+
+export interface Credential {
+  readonly user: string;
+  readonly password: Secret;
+  /** For messages: where it comes from. */
+  readonly origin: string;
+}
+
+export interface Database {
+  readonly name: string;
+  readonly requested: string;
+  readonly current: string;
+  readonly message: string;
+}
+
+export interface ServerFacts {
+  /** `5.26.0` */
+  readonly version: string;
+  readonly edition: string;
+  /** As the server sees them. */
+  readonly dataDirectory: string;
+  readonly logDirectory: string;
+  readonly databases: readonly Database[];
+}
+
+const queryDeadlineMs = 120_000;
+const onlineDeadlineMs = 300_000;
+const databaseOfSystem = 'system';
+
+export async function serverOf(
+  docker: Docker,
+  container: Container,
+  login: Login,
+  { environment, signal }: StoreContext,
+): Promise<Neo4jServer> {
+  const configured = await readSecret({ env: login.password_env, file: login.password_file }, environment);
+  const [initialUser = '', initialPassword] =
+    /^([^/]+)\/([^/]+)/.exec(container.env.NEO4J_AUTH ?? '')?.slice(1) ?? [];
+  const user = login.user ?? environment.NEO4J_USER;
+  const given: [string | undefined, Secret | undefined, string][] = [
+    [user, configured, login.password_file ? 'password_file' : 'password_env'],
+    [user, secretOf(environment.NEO4J_PASSWORD), 'NEO4J_PASSWORD'],
+    [initialUser, secretOf(initialPassword), 'NEO4J_AUTH of the container'],
+  ];
+  const credentials = given.flatMap(([name, password, origin]) =>
+    password ? [{ user: name ?? 'neo4j', password, origin }] : [],
+  );
+  // What is configured is what is meant: to try others would only lock the account.
+  const meant = configured ? credentials.slice(0, 1) : credentials.slice(0, 2);
+  return { docker, container, credentials: meant, signal };
+}
+
+const secretOf = (text: string | undefined): Secret | undefined => (text ? new Secret(text) : undefined);
+
+/** Throws `unhealthy` where it does not answer, `config` where no password is right. */
+export async function readFacts(server: Neo4jServer): Promise<ServerFacts> {
+  const rows = await ask(server, databaseOfSystem, [
+    'SHOW DATABASES YIELD name, requestedStatus, currentStatus, statusMessage',
+    "SHOW SETTINGS 'server.directories.data', 'server.directories.transaction.logs.root' YIELD name, value",
+    'CALL dbms.components() YIELD versions, edition RETURN versions[0] AS version, edition',
+  ]);
+  const settings = new Map(
+    rows.filter(({ value }) => value !== undefined).map(({ name, value }) => [name, value]),
+  );
+  const component = rows.find(({ version }) => version !== undefined);
+  return {
+    version: component?.version ?? '',
+    edition: component?.edition ?? '',
+    dataDirectory: settings.get('server.directories.data') ?? '',
+    logDirectory: settings.get('server.directories.transaction.logs.root') ?? '',
+    databases: rows.filter(({ currentStatus }) => currentStatus !== undefined).map(databaseOf),
+  };
+}
+
+function databaseOf(row: Row): Database {
+  return {
+    name: row.name ?? '',
+    requested: row.requestedStatus ?? '',
+    current: row.currentStatus ?? '',
+    message: row.statusMessage ?? '',
+  };
+}
+
+/** Nodes and relationships of all databases but `system`, from the server's own count store. */
+export async function countDatabases(server: Neo4jServer, databases: readonly Database[]): Promise<Counts> {
+  const counts = new Map<string, { nodes: number; relationships: number }>();
+  for (const { name, current } of databases) {
+    if (name === databaseOfSystem || current !== 'online') continue;
+    const rows = await ask(server, name, [
+      'MATCH (n) RETURN count(n) AS nodes',
+      'MATCH ()-[r]->() RETURN count(r) AS relationships',
+    ]);
+    const numberOf = (column: string) => Number(rows.find((row) => row[column] !== undefined)?.[column]);
+    counts.set(name, { nodes: numberOf('nodes'), relationships: numberOf('relationships') });
+  }
+  return countsOf(counts);
+}
+
+/**
+ * Waits until every database that is meant to be online is: HTTP and Bolt answer before that. Throws `unhealthy`, or
+ * `config` where no password is right.
+ */
+export async function waitUntilOnline(
+  server: Neo4jServer,
+  deadlineMs = onlineDeadlineMs,
+): Promise<ServerFacts> {
+  const giveUpAt = performance.now() + deadlineMs;
+  for (;;) {
+    await refuseEnded(server);
+    const seen = await readFacts(server).catch((error: unknown) => {
+      if (server.signal.aborted || !(error instanceof PkbackupError) || error.code !== 'unhealthy')
+        throw error;
+      return error;
+    });
+    if (!(seen instanceof PkbackupError)) {
+      const waiting = seen.databases.find(({ requested, current }) => requested !== current);
+      if (!waiting) return seen;
+      if (waiting.message !== '' || performance.now() > giveUpAt) throw notOnline(server.container, waiting);
+    } else if (performance.now() > giveUpAt) throw seen;
+    await sleep(500, server.signal);
+  }
+}
+
+/** For who has no password: the databases are known to be open in the server, and no more. Throws `unhealthy`. */
+export async function waitUntilInUse(
+  server: Neo4jServer,
+  data: { readonly databases: readonly string[]; readonly owner: string },
+): Promise<void> {
+  const giveUpAt = performance.now() + onlineDeadlineMs;
+  while (!(await areInUse(server, data))) {
+    await refuseEnded(server);
+    if (performance.now() > giveUpAt) throw notOnline(server.container, undefined);
+    await sleep(1000, server.signal);
+  }
+}
+
+async function refuseEnded({ docker, container, signal }: Neo4jServer): Promise<void> {
+  const now = await docker.container(container.id, { signal });
+  if (now?.state !== 'running') throw notOnline(container, undefined);
+}
+
+/** A database that could not be opened is not in use, although HTTP and Bolt answer. */
+async function areInUse(
+  { docker, container, signal }: Neo4jServer,
+  { databases, owner }: { readonly databases: readonly string[]; readonly owner: string },
+): Promise<boolean> {
+  const { stdout } = await docker.exec(container.id, {
+    command: ['neo4j-admin', 'database', 'info', '--format=json'],
+    user: owner,
+    deadlineMs: queryDeadlineMs,
+    signal,
+  });
+  const text = stdout.toString('utf8');
+  return databases.every((name) => text.includes(`"databaseName":${JSON.stringify(name)},"inUse":"true"`));
+}
+
+function notOnline({ name }: Container, database: Database | undefined): PkbackupError {
+  const what = database
+    ? `database "${database.name}" in container "${name}" is ${database.current}${database.message ? `: ${database.message}` : ''}`
+    : `container "${name}" does not serve`;
+  return new PkbackupError('unhealthy', what, { hint: `see docker logs ${name}` });
+}
+
+type Row = Record<string, string | undefined>;
+
+/** All statements in one call, because each starts a JVM. Rows of all of them, by the names of their columns. */
+async function ask(server: Neo4jServer, database: string, statements: readonly string[]): Promise<Row[]> {
+  const { docker, container, credentials, signal } = server;
+  const tried: Credential[] = [];
+  for (const credential of credentials.length > 0 ? credentials : [undefined]) {
+    const { exitCode, stdout, stderr } = await docker.exec(container.id, {
+      command: [
+        'cypher-shell',
+        '--non-interactive',
+        '--format',
+        'plain',
+        ...address(database),
+        `${statements.join(';\n')};`,
+      ],
+      env: credential
+        ? { NEO4J_USERNAME: credential.user, NEO4J_PASSWORD: credential.password.reveal() }
+        : {},
+      deadlineMs: queryDeadlineMs,
+      signal,
+    });
+    const said = stderr.trim().split('\n').at(-1) ?? '';
+    if (exitCode === 0) return parseTables(stdout.toString('utf8'));
+    if (!/unauthorized|incorrect authentication|must be changed/i.test(said))
+      throw cannotAsk(container, said);
+    if (credential) tried.push(credential);
+  }
+  throw wrongPassword(container, tried);
+}
+
+/** Not `neo4j://`, which would follow the address that the server tells its clients outside. */
+const address = (database: string): string[] => ['-a', 'bolt://localhost:7687', '-d', database];
+
+/** Blocks of a line of column names and a line per row; strings are quoted, the rest is bare. */
+export function parseTables(text: string): Row[] {
+  let columns: string[] = [];
+  const rows: Row[] = [];
+  for (const line of text.split('\n').filter((each) => each.trim() !== '')) {
+    const values = valuesOf(line);
+    const isHeader = /^[A-Za-z]\w*(, [A-Za-z]\w*)*$/.test(line) && !/^(TRUE|FALSE|NULL)\b/.test(line);
+    if (isHeader) columns = values;
+    else rows.push(Object.fromEntries(columns.map((column, index) => [column, values[index]])));
+  }
+  return rows;
+}
+
+function valuesOf(line: string): string[] {
+  const found = line.matchAll(/"((?:[^"\\]|\\.)*)"|([^,\s][^,]*)/g);
+  return [...found].map(([, quoted, bare]) => quoted?.replace(/\\(.)/g, '$1') ?? bare ?? '');
+}
+
+function cannotAsk({ name }: Container, said: string): PkbackupError {
+  return new PkbackupError(
+    'unhealthy',
+    `the server in container "${name}" cannot be asked: ${said || 'cypher-shell says nothing'}`,
+    {
+      hint: `see docker logs ${name}`,
+    },
+  );
+}
+
+function wrongPassword({ name }: Container, tried: readonly Credential[]): PkbackupError {
+  const [first] = tried;
+  const message = first
+    ? `the server in container "${name}" refuses the password of user "${first.user}" (from ${tried.map(({ origin }) => origin).join(', then ')})`
+    : `the server in container "${name}" asks for a password`;
+  return new PkbackupError('config', message, {
+    hint: 'set user and password_env (or password_file) of this store; NEO4J_AUTH of the container counts only for the first start on new data',
+  });
+}

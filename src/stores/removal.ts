@@ -1,0 +1,22 @@
+// Removing and measuring trees of this host that may hold directories which their owner may not write to.
+import { chmod, readdir, rm } from 'node:fs/promises';
+import { pathOf, type RawName, rawEncoding, rawOfText } from '../archive/raw-name.ts';
+import { systemCodeOf } from '../errors.ts';
+
+/** Removes a tree, also where its directories are read-only. */
+export async function removeTree(path: string): Promise<void> {
+  const options = { recursive: true, force: true, maxRetries: 3 };
+  try {
+    await rm(path, options);
+  } catch (error) {
+    if (!['EACCES', 'EPERM', 'ENOTEMPTY'].includes(systemCodeOf(error) ?? '')) throw error;
+    await openDirectories(rawOfText(path));
+    await rm(path, options);
+  }
+}
+
+async function openDirectories(path: RawName): Promise<void> {
+  await chmod(pathOf(path), 0o700);
+  const within = await readdir(pathOf(path), { withFileTypes: true, encoding: rawEncoding });
+  for (const each of within) if (each.isDirectory()) await openDirectories(`${path}/${each.name}`);
+}

@@ -1,0 +1,84 @@
+// The fingerprint of a tree that flows by as a tar: equal for equal trees whatever the order of their entries, and of the
+// same size however large the tree is. Names, contents and attributes are apart, because some file systems cannot keep
+// the last. Made against accidents: who can write into the volume needs no collision.
+import { createHash, type Hash, hash } from 'node:crypto';
+import type { TarEntry } from '../archive/tar-format.ts';
+import type { TarPiece } from '../archive/tar-scan.ts';
+
+export class TreePrint {
+  entries = 0;
+  bytes = 0;
+  readonly #names = new Sum();
+  readonly #contents = new Sum();
+  readonly #attributes = new Sum();
+  #content: { hash: Hash; size: number } | undefined;
+
+  add(piece: TarPiece): void {
+    if (piece.type === 'data') {
+      this.#content?.hash.update(piece.bytes);
+      return;
+    }
+    this.end();
+    const { entry } = piece;
+    const path = plainPath(entry.path);
+    // The root of a volume is set last, after everything else.
+    if (path === '') return;
+    this.entries += 1;
+    this.bytes += entry.size;
+    this.#names.add(
+      `${kindOf(entry)} ${path} ${entry.type === 'symlink' ? entry.linkPath?.toString('latin1') : ''}`,
+    );
+    this.#attributes.add(`${path} ${attributesOf(entry)}`);
+    // Which of several names of one file comes first depends on the order, so content is not tied to a name.
+    if (entry.type === 'file') this.#content = { hash: createHash('sha256'), size: entry.size };
+  }
+
+  /** MUST be called after the last piece. */
+  end(): void {
+    if (!this.#content) return;
+    this.#contents.add(`${this.#content.size} ${this.#content.hash.digest('base64')}`);
+    this.#content = undefined;
+  }
+
+  /** What of `other` is not the same, in words; empty where nothing is. */
+  differences(other: TreePrint): ('names' | 'contents' | 'attributes')[] {
+    const names = this.#names.equals(other.#names) && this.entries === other.entries;
+    const contents = this.#contents.equals(other.#contents) && this.bytes === other.bytes;
+    const attributes = this.#attributes.equals(other.#attributes);
+    return [
+      ...(names ? [] : ['names' as const]),
+      ...(contents ? [] : ['contents' as const]),
+      ...(attributes ? [] : ['attributes' as const]),
+    ];
+  }
+}
+
+/** `./a/b/` is `a/b`. */
+function plainPath(path: Buffer): string {
+  const parts = path.toString('latin1').split('/');
+  return parts.filter((part) => part !== '' && part !== '.').join('/');
+}
+
+/** The names of a hard-linked file are a file and links to it, or the other way round. */
+const kindOf = ({ type }: TarEntry): string => (type === 'link' ? 'file' : type);
+
+/** The Engine gives whole seconds. The mode of a symlink means nothing. */
+function attributesOf({ type, mode, uid, gid, mtime }: TarEntry): string {
+  return `${type === 'symlink' ? '' : mode} ${uid} ${gid} ${Math.floor(mtime)}`;
+}
+
+/** A sum of hashes: the order does not matter, and twice the same is not nothing. */
+class Sum {
+  readonly #lanes = new Uint32Array(8);
+
+  add(text: string): void {
+    const digest = hash('sha256', Buffer.from(text, 'latin1'), 'buffer');
+    for (let lane = 0; lane < 8; lane += 1) {
+      this.#lanes[lane] = (this.#lanes[lane] ?? 0) + digest.readUInt32LE(lane * 4);
+    }
+  }
+
+  equals(other: Sum): boolean {
+    return this.#lanes.every((lane, index) => lane === other.#lanes[index]);
+  }
+}

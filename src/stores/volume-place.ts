@@ -1,0 +1,156 @@
+// Where the data of a volume store lies, and the containers through which it is read and written. Shared by the stores
+// whose data is a volume; it knows no database.
+import { join } from 'node:path';
+import { nameOf, type TarEntry } from '../archive/tar-format.ts';
+import { scanTar } from '../archive/tar-scan.ts';
+import type { Docker, Helper } from '../docker/index.ts';
+import { PkbackupError } from '../errors.ts';
+import { pathBelow } from './own-repository.ts';
+import type { Snapshot } from './store.ts';
+
+export interface Place {
+  /** Name of a volume, or path of a bind mount on the Docker host. */
+  readonly source: string;
+  /** The data's directory in there, without slashes at its ends; empty for the whole. */
+  readonly directory: string;
+  /** For helpers, first choice first; MUST be here already. */
+  readonly images: readonly string[];
+}
+
+export const mountPoint = '/volume';
+/** Everything of ours in a volume begins so, and is never saved. */
+export const ownPrefix = '.pkbackup-';
+
+export const dataPath = ({ directory }: Place): string =>
+  directory === '' ? mountPoint : `${mountPoint}/${directory}`;
+
+export const isHostPath = (source: string): boolean => /^(\/|[A-Za-z]:[\\/])/.test(source);
+
+export const describePlace = ({ source, directory }: Place): string => {
+  const what = isHostPath(source) ? `directory "${source}"` : `volume "${source}"`;
+  return directory === '' ? what : `${what} (in "${directory}")`;
+};
+
+/**
+ * Images for helpers, all of them here: the one that was asked for, else those of the containers on the volume, else the
+ * smallest ones of the machine.
+ */
+export async function imagesFor(
+  docker: Docker,
+  source: string,
+  wanted: string | undefined,
+  signal: AbortSignal,
+): Promise<string[]> {
+  if (wanted !== undefined) {
+    const image = await docker.image(wanted, { signal });
+    if (image) return [image.id];
+    throw new PkbackupError('not_found', `image "${wanted}" is not here`, {
+      hint: `docker pull ${wanted}, or leave "image" out; pkbackup pulls nothing`,
+    });
+  }
+  const [users, images] = await Promise.all([
+    docker.containersOf(source, { signal }),
+    docker.images({ signal }),
+  ]);
+  const here = images.map(({ id }) => id);
+  const used = users.map(({ imageId }) => imageId).filter((id) => here.includes(id));
+  return [...new Set([...used, ...here])];
+}
+
+/** A helper that mounts the place; where the machine has no image at all, one of nothing is made for it. */
+export async function openHelper(
+  docker: Docker,
+  place: Place,
+  options: { isReadOnly: boolean; restoreId?: string; signal?: AbortSignal },
+): Promise<Helper> {
+  const mounts = [{ source: place.source, target: mountPoint, isReadOnly: options.isReadOnly }];
+  const { signal, restoreId } = options;
+  const [image] = place.images;
+  if (image !== undefined) return docker.createHelper({ image, mounts, restoreId, signal });
+  const empty = await docker.makeEmptyImage({ signal });
+  try {
+    const helper = await docker.createHelper({ image: empty, mounts, restoreId, signal });
+    const remove = async () => {
+      await helper.remove();
+      await docker.removeImage(empty);
+    };
+    return { ...helper, remove, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await docker.removeImage(empty).catch(() => undefined);
+    throw error;
+  }
+}
+
+export interface PlaceFacts {
+  /** Of the data's directory: owner, mode, time. */
+  readonly root: TarEntry;
+  readonly isEmpty: boolean;
+}
+
+/** Looks at the beginning of the tar only. */
+export async function lookInto(
+  docker: Docker,
+  container: Pick<Helper, 'id'>,
+  path: string,
+  signal?: AbortSignal,
+): Promise<PlaceFacts> {
+  let root: TarEntry | undefined;
+  for await (const piece of scanTar(docker.readArchive(container.id, `${path}/.`, { signal }))) {
+    if (piece.type !== 'entry') continue;
+    if (!root) root = piece.entry;
+    else if (!isOwn(piece.entry)) return { root, isEmpty: false };
+  }
+  if (root) return { root, isEmpty: true };
+  throw new PkbackupError('failed', `Docker gave nothing for "${path}"`);
+}
+
+/** Staged and previous data of a restore, at the top of the tar. */
+export function isOwn(entry: TarEntry): boolean {
+  const name = nameOf(entry);
+  return (name.startsWith('./') ? name.slice(2) : name).startsWith(ownPrefix);
+}
+
+/** Devices hold no data, and would be refused at a restore. */
+export const isDevice = (entry: TarEntry): boolean => entry.type.endsWith('-device');
+
+/** Its path in the place; only for a bind mount, and where the Docker host's paths are those of this machine. */
+export async function repositoryIn(
+  { source, directory }: Place,
+  repositoryDir: string | undefined,
+): Promise<string | undefined> {
+  if (!isHostPath(source) || repositoryDir === undefined) return undefined;
+  return pathBelow(join(source, directory), repositoryDir);
+}
+
+function isBelow(entry: TarEntry, directory: string): boolean {
+  const name = nameOf(entry).replace(/^\.\//, '').replace(/\/$/, '');
+  return name === directory || name.startsWith(`${directory}/`);
+}
+
+/** The place as `./...`, the root entry first. What is in it MUST be still while it is read, or the copy may be torn. */
+export async function readPlace(
+  docker: Docker,
+  place: Place,
+  options: {
+    signal: AbortSignal;
+    restoreId?: string;
+    onDevice: (name: string) => void;
+    repositoryDir?: string | undefined;
+  },
+): Promise<Snapshot> {
+  const { onDevice, repositoryDir, ...how } = options;
+  const { signal } = how;
+  const own = await repositoryIn(place, repositoryDir);
+  const helper = await openHelper(docker, place, { ...how, isReadOnly: true });
+  return {
+    pinnedAt: new Date(),
+    tar: docker.readArchive(helper.id, `${dataPath(place)}/.`, { signal }),
+    skip: (entry) => {
+      if (own !== undefined && isBelow(entry, own)) return true;
+      if (!isDevice(entry)) return isOwn(entry);
+      onDevice(nameOf(entry));
+      return true;
+    },
+    dispose: () => helper.remove(),
+  };
+}

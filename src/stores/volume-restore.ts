@@ -1,0 +1,372 @@
+// Restoring into a volume: staged inside it while the store runs, swapped by renaming, undone by renaming back. Shared by
+// the stores whose data is a volume. What only a database knows (counts, health) is the store's own.
+import { randomBytes } from 'node:crypto';
+import { basename, dirname } from 'node:path/posix';
+import { z } from 'zod';
+import { encodeEntry, endOfArchive, type TarEntry } from '../archive/tar-format.ts';
+import { scanTar, TarScanner } from '../archive/tar-scan.ts';
+import type { Docker, Helper, PreparedRun } from '../docker/index.ts';
+import { messageOf, PkbackupError } from '../errors.ts';
+import { diskIn, freeSpaceCommand, littleSpace } from './free-space.ts';
+import { wouldMoveRepository } from './own-repository.ts';
+import { directoryEntry, type PieceWatcher, stageBelow } from './staged-tar.ts';
+import type {
+  Content,
+  Restoration,
+  RestorePlan,
+  RestoreState,
+  ResumedRestore,
+  Snapshot,
+  StoreContext,
+} from './store.ts';
+import { TreePrint } from './tree-print.ts';
+import {
+  dataPath,
+  describePlace,
+  imagesFor,
+  isHostPath,
+  lookInto,
+  mountPoint,
+  openHelper,
+  ownPrefix,
+  type Place,
+  readPlace,
+  repositoryIn,
+} from './volume-place.ts';
+import { prepareStep, refuseFailure, runStep, withShell } from './volume-steps.ts';
+
+export interface VolumeRestoreOptions {
+  readonly docker: Docker;
+  readonly place: Place;
+  readonly context: StoreContext;
+  /** Refuses a place that holds anything. */
+  readonly beside: boolean;
+  /** In the volume, beside the present data. */
+  readonly neededBytes?: number | undefined;
+  /** For a volume that is missing. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly watcher?: PieceWatcher;
+  /** More bytes of content than this are refused; where it is missing, none are. */
+  readonly limitBytes?: number | undefined;
+}
+
+export type VolumeRestoration = Omit<Restoration, 'check'>;
+
+/** Looks only. Throws where the restore cannot be done. */
+export async function planVolumeRestore(options: VolumeRestoreOptions): Promise<VolumeRestoration> {
+  const { docker, context, beside } = options;
+  const { signal } = context;
+  const place = await withShell(docker, options.place, signal);
+  if (!place) throw noShell(options.place);
+  const volume = isHostPath(place.source) ? undefined : await docker.volume(place.source, { signal });
+  const isThere = volume !== undefined || isHostPath(place.source);
+  const present = isThere ? await lookAtPresent(docker, place, signal) : undefined;
+  if (beside && present && !present.isEmpty) throw notEmpty(place);
+  const replaces = present !== undefined && !present.isEmpty;
+  if ((await repositoryIn(place, context.repositoryDir)) !== undefined)
+    throw wouldMoveRepository(describePlace(place), context);
+  const freeBytes = isThere ? await freeBytesOn(docker, place, signal) : undefined;
+  const presentBytes = replaces && volume ? await docker.volumeBytes(volume.name, { signal }) : undefined;
+  const plan: RestorePlan = {
+    target: describePlace(place),
+    replaces,
+    volumes: [place.source],
+    ...(presentBytes === undefined ? {} : { presentBytes }),
+    ...(options.neededBytes === undefined ? {} : { neededBytes: options.neededBytes }),
+    ...(freeBytes === undefined ? {} : { freeBytes }),
+  };
+  const made = {
+    id: randomBytes(4).toString('hex'),
+    source: place.source,
+    directory: place.directory,
+    makesVolume: !isThere,
+    replaces,
+    ...(present ? { root: encodeRoot(present.root) } : {}),
+  };
+  return new StagedRestoration({ ...options, place }, { ...plan, restoreId: made.id }, made);
+}
+
+/** For `Store.resumeRestore`. */
+export async function resumeVolumeRestore(
+  state: RestoreState,
+  context: StoreContext,
+): Promise<ResumedRestore> {
+  const made = madeSchema.parse(state);
+  const { id, source, directory, replaces } = made;
+  const docker = await context.docker();
+  const images = await imagesFor(docker, source, undefined, context.signal);
+  const place = await withShell(docker, { source, directory, images }, context.signal);
+  if (!place) throw noShell({ source, directory, images });
+  const plan = { target: describePlace(place), replaces, volumes: [source], restoreId: id };
+  return new StagedRestoration({ docker, place, context }, plan, made, { isResumed: true });
+}
+
+/** What the restore has made or will make, and what it needs to go back. */
+const madeSchema = z.object({
+  /** Part of all names in the volume, and a label of all helpers. */
+  id: z.string().regex(/^[0-9a-f]{8}$/),
+  source: z.string().min(1),
+  directory: z.string(),
+  makesVolume: z.boolean(),
+  replaces: z.boolean(),
+  /** The header of the data's directory as it was before, in base64; missing where there was none. */
+  root: z.base64().optional(),
+});
+
+type Made = z.infer<typeof madeSchema>;
+
+const encodeRoot = (root: TarEntry): string => encodeEntry(root).toString('base64');
+
+function rootOf({ root }: Made): TarEntry | undefined {
+  for (const piece of new TarScanner().scan(Buffer.from(root ?? '', 'base64'))) {
+    if (piece.type === 'entry') return piece.entry;
+  }
+  return undefined;
+}
+
+async function lookAtPresent(
+  docker: Docker,
+  place: Place,
+  signal: AbortSignal,
+): Promise<{ root: TarEntry; isEmpty: boolean } | undefined> {
+  await using helper = await openHelper(docker, place, { isReadOnly: true, signal });
+  if (!(await docker.pathStat(helper.id, dataPath(place), { signal }))) return undefined;
+  // Without `await` the helper would be gone before it is read.
+  return await lookInto(docker, helper, dataPath(place), signal);
+}
+
+/** By `df` in a helper, because only that sees the volume's own file system; undefined where it is not in the image. */
+async function freeBytesOn(docker: Docker, place: Place, signal: AbortSignal): Promise<number | undefined> {
+  const [image = ''] = place.images;
+  const mounts = [{ source: place.source, target: mountPoint, isReadOnly: true }];
+  return diskIn(await docker.run({ image, mounts, command: freeSpaceCommand(mountPoint), signal }))
+    ?.freeBytes;
+}
+
+type StagedOptions = Pick<
+  VolumeRestoreOptions,
+  'docker' | 'place' | 'context' | 'labels' | 'watcher' | 'limitBytes'
+>;
+
+class StagedRestoration implements VolumeRestoration {
+  readonly plan: RestorePlan;
+  readonly state: Made;
+  readonly #options: StagedOptions;
+  /** Known to be there, or perhaps. */
+  #madeVolume: boolean;
+  #stagedRoot: TarEntry | undefined;
+  #swap: PreparedRun | undefined;
+
+  constructor(options: StagedOptions, plan: RestorePlan, made: Made, { isResumed = false } = {}) {
+    this.#options = options;
+    this.plan = plan;
+    this.state = made;
+    this.#madeVolume = isResumed && made.makesVolume;
+  }
+
+  /** What was written before a failure is removed by `rollback`. */
+  async stage(content: Content): Promise<void> {
+    const { docker, place, context, watcher, limitBytes } = this.#options;
+    const { signal } = context;
+    await this.#makeVolume();
+    if (this.#madeVolume) await this.#refuseLittleSpace();
+    await this.#removeStaged();
+    await using helper = await this.#openHelper(false, signal);
+    const isCaseSensitive = await this.#makeStaged(helper.id, signal);
+    const staged = stageBelow(this.#stagedPath, content.tar(), { watcher, isCaseSensitive, limitBytes });
+    await docker.writeArchive(helper.id, '/', staged.tar, { signal }).catch((error: unknown) => {
+      throw isFull(error) ? noSpaceLeft(error) : error;
+    });
+    this.#stagedRoot = staged.root();
+    await this.#compare(helper.id, staged.print);
+    await this.#makePart(helper.id);
+    await runStep(docker, place, 'flush', this.state.id);
+    this.#swap = await prepareStep(docker, place, 'swap', this.state.id);
+  }
+
+  async swap(): Promise<void> {
+    const { docker, place } = this.#options;
+    await using swap = this.#swap ?? (await prepareStep(docker, place, 'swap', this.state.id));
+    this.#swap = undefined;
+    refuseFailure(await swap.run(), place, 'swap');
+    // Through the same container, now that it has ended: another one would take time.
+    if (this.#stagedRoot) await this.#setRoot(swap.id, this.#stagedRoot);
+  }
+
+  async rollback(): Promise<void> {
+    await this.#clearHelpers();
+    if (!(await this.#isThere())) return;
+    await this.#rollBack();
+    if (this.#madeVolume) await this.#removeVolume();
+    this.#madeVolume = false;
+  }
+
+  async #rollBack(): Promise<void> {
+    const { docker, place } = this.#options;
+    await using run = await prepareStep(docker, place, 'rollback', this.state.id);
+    refuseFailure(await run.run(), place, 'rollback');
+    const root = rootOf(this.state);
+    if (root) await this.#setRoot(run.id, root);
+  }
+
+  async previous(): Promise<Snapshot | undefined> {
+    if (!this.plan.replaces) return undefined;
+    const { docker, place, context } = this.#options;
+    const path = `${place.directory}/${ownPrefix}previous-${this.state.id}`.replace(/^\//, '');
+    return readPlace(
+      docker,
+      { ...place, directory: path },
+      { signal: context.signal, restoreId: this.state.id, onDevice: () => undefined },
+    );
+  }
+
+  async discard(): Promise<void> {
+    const { docker, place } = this.#options;
+    await this.#clearHelpers();
+    if (!(await this.#isThere())) return;
+    await using run = await prepareStep(docker, place, 'discard', this.state.id);
+    const { root } = await lookInto(docker, run, dataPath(place));
+    refuseFailure(await run.run(), place, 'discard');
+    // Removing our directory has touched the time of the root.
+    await this.#setRoot(run.id, root);
+  }
+
+  /** Those of a process that is dead, too: a step that it began goes on without it. */
+  async #clearHelpers(): Promise<void> {
+    this.#swap = undefined;
+    await this.#options.docker.clearHelpers(this.state.id, { waits: false });
+  }
+
+  /** A mount would make a volume that is missing. */
+  async #isThere(): Promise<boolean> {
+    const { docker, place } = this.#options;
+    return isHostPath(place.source) || (await docker.volume(place.source)) !== undefined;
+  }
+
+  /** Somebody else may use it by now, and have put something into it. */
+  async #removeVolume(): Promise<void> {
+    const { docker, place } = this.#options;
+    if (!(await this.#isEmpty())) return;
+    if ((await docker.containersOf(place.source)).length === 0) await docker.removeVolume(place.source);
+  }
+
+  async #isEmpty(): Promise<boolean> {
+    const { docker, place } = this.#options;
+    await using helper = await this.#openHelper(true);
+    const present = await docker.pathStat(helper.id, dataPath(place));
+    return !present || (await lookInto(docker, helper, dataPath(place))).isEmpty;
+  }
+
+  #openHelper(isReadOnly: boolean, signal?: AbortSignal): Promise<Helper> {
+    const { docker, place } = this.#options;
+    const restoreId = this.state.id;
+    return openHelper(docker, place, { isReadOnly, restoreId, ...(signal ? { signal } : {}) });
+  }
+
+  get #stagedPath(): string {
+    return `${dataPath(this.#options.place)}/${ownPrefix}staged-${this.state.id}`;
+  }
+
+  async #makeVolume(): Promise<void> {
+    const { docker, place, context, labels = {} } = this.#options;
+    if (!this.state.makesVolume || this.#madeVolume) return;
+    await docker.createVolume({ name: place.source, labels }, { signal: context.signal });
+    this.#madeVolume = true;
+  }
+
+  /** Before it was made nobody could tell. */
+  async #refuseLittleSpace(): Promise<void> {
+    const { docker, place, context } = this.#options;
+    const little = littleSpace(this.plan.neededBytes, await freeBytesOn(docker, place, context.signal));
+    if (little !== undefined) throw new PkbackupError('restore_failed', little, { hint: 'make room there' });
+  }
+
+  /** Of an earlier call. */
+  async #removeStaged(): Promise<void> {
+    const { docker, place, context } = this.#options;
+    await this.#swap?.remove();
+    this.#swap = undefined;
+    await using helper = await this.#openHelper(true, context.signal);
+    const stat = await docker.pathStat(helper.id, this.#stagedPath, { signal: context.signal });
+    if (stat) await runStep(docker, place, 'rollback', this.state.id);
+  }
+
+  /** Gives whether the place tells names apart that differ in their case only. */
+  async #makeStaged(helperId: string, signal: AbortSignal): Promise<boolean> {
+    const { docker } = this.#options;
+    const path = this.#stagedPath;
+    await docker.writeArchive(helperId, '/', oneEntry(directoryEntry(`${path.slice(1)}/`, 0o700)), {
+      signal,
+    });
+    const other = `${dirname(path)}/${basename(path).toUpperCase()}`;
+    return (await docker.pathStat(helperId, other, { signal })) === undefined;
+  }
+
+  /** Status 200 proves nothing: what was written is read back, all of it. */
+  async #compare(helperId: string, sent: TreePrint): Promise<void> {
+    const { docker, place, context } = this.#options;
+    const arrived = new TreePrint();
+    const path = `${this.#stagedPath}/.`;
+    for await (const piece of scanTar(docker.readArchive(helperId, path, { signal: context.signal })))
+      arrived.add(piece);
+    arrived.end();
+    const differences = sent.differences(arrived);
+    if (differences.includes('names') || differences.includes('contents')) {
+      throw new PkbackupError(
+        'restore_failed',
+        `what was staged in ${describePlace(place)} is not what was sent: expected ${sent.entries} entries with ${sent.bytes} bytes, got ${arrived.entries} with ${arrived.bytes} (${differences.join(', ')} differ)`,
+      );
+    }
+    if (differences.length > 0) {
+      context.emit({
+        type: 'warning',
+        store: context.store,
+        message: `${describePlace(place)} does not keep owners, modes or times as the backup has them`,
+      });
+    }
+  }
+
+  /** Where the present entries go; it carries the owner and mode of the root, for whoever has to go back. */
+  async #makePart(helperId: string): Promise<void> {
+    const root = rootOf(this.state);
+    if (!root) return;
+    const { docker, place } = this.#options;
+    const path = `${dataPath(place)}/${ownPrefix}previous-${this.state.id}.part/`;
+    await docker.writeArchive(helperId, '/', oneEntry({ ...root, path: Buffer.from(path.slice(1)) }));
+  }
+
+  /** An entry `./` would not do: the Engine sets owner, mode and time of a directory only by its name. */
+  async #setRoot(containerId: string, root: TarEntry): Promise<void> {
+    const { docker, place } = this.#options;
+    const path = dataPath(place);
+    const name = `${path.slice(dirname(path).length).replace(/^\//, '')}/`;
+    await docker.writeArchive(containerId, dirname(path), oneEntry({ ...root, path: Buffer.from(name) }));
+  }
+}
+
+async function* oneEntry(entry: TarEntry): AsyncGenerator<Buffer> {
+  yield Buffer.concat([encodeEntry(entry), endOfArchive]);
+}
+
+const isFull = (error: unknown): boolean => /no space left on device|quota exceeded/i.test(messageOf(error));
+
+function noSpaceLeft(cause: unknown): PkbackupError {
+  return new PkbackupError('restore_failed', 'no space is left for what is staged', {
+    hint: 'make room there, or restore elsewhere with --to',
+    cause,
+  });
+}
+
+function notEmpty(place: Place): PkbackupError {
+  return new PkbackupError('restore_failed', `${describePlace(place)} is not empty; nothing was restored`, {
+    hint: 'name another one with --to, or restore without --to to replace the present data',
+  });
+}
+
+function noShell(place: Place): PkbackupError {
+  return new PkbackupError(
+    'restore_failed',
+    `no image on this machine has a shell, and one is needed to swap the data of ${describePlace(place)}`,
+    { hint: 'load any small image that has sh, mv and rm (docker pull busybox), and try again' },
+  );
+}
