@@ -1,0 +1,38 @@
+// pkbackup list: what there is.
+import { noSuchStore } from '../config/choose-stores.ts';
+import type { ConfiguredStore } from '../config/index.ts';
+import { type ListResult, list } from '../operations/list.ts';
+import { listJson, listText } from '../reporters/list-result.ts';
+import { openRun, shortPath } from './open-run.ts';
+import type { Session } from './session.ts';
+
+export async function runList(session: Session, names: readonly string[]): Promise<number> {
+  const settings = await session.settings();
+  const run = await openRun(session, 'list');
+  const all = await list(run);
+  refuseUnknown(names, all, settings.stores);
+  const result = names.length === 0 ? all : await list(run, { stores: names });
+  session.answer({
+    text: (look) => listText(result, shortPath(settings.repository), look),
+    json: () => listJson(result),
+    isAsked: true,
+  });
+  return 0;
+}
+
+/** A mistyped name never means "nothing": throws `not_found` with the near one. */
+export function refuseUnknown(
+  names: readonly string[],
+  { stores, old }: ListResult,
+  configured: readonly ConfiguredStore[],
+): void {
+  const known = [
+    ...stores.map(({ store }) => store),
+    ...configured.map(({ name }) => name),
+    ...old.flatMap(({ backup }) => backup?.store ?? []),
+  ];
+  for (const name of names) {
+    if (!known.includes(name))
+      throw noSuchStore(name, known, 'the repository is empty, and no store is configured');
+  }
+}

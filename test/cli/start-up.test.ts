@@ -1,0 +1,63 @@
+// What makes the published program start fast, as far as it can be told without a clock.
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { cleanEnvironment, makeDirectory, shim } from './program.ts';
+
+/** The published program with these packages alone. */
+function publishedWith(...packages: string[]): string {
+  const directory = makeDirectory();
+  cpSync(dirname(dirname(shim)), directory, { recursive: true });
+  const all = join(directory, 'dist', 'packages');
+  for (const name of readdirSync(all)) {
+    if (!packages.includes(name.replace(/\..*/, ''))) rmSync(join(all, name));
+  }
+  return join(directory, 'bin', 'pkbackup.js');
+}
+
+async function run(program: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { stdout } = await execa(process.execPath, [program, ...args], {
+    cwd: makeDirectory(),
+    env: { ...cleanEnvironment(), ...env },
+    extendEnv: false,
+  });
+  return stdout;
+}
+
+describe('what is not needed is not loaded:', () => {
+  test('the version needs no package', async () => {
+    expect(await run(publishedWith(), ['--version'])).toMatch(/^\d+\.\d+/);
+  });
+
+  test('a list needs no schemas, no YAML and no Docker', async () => {
+    expect(await run(publishedWith('commander'), ['list'])).toContain('no backups');
+  });
+});
+
+describe('compiled code', () => {
+  test('is kept in the user’s own cache, for nobody else', async () => {
+    const home = makeDirectory();
+    await run(shim, ['list'], { HOME: home, XDG_CACHE_HOME: '', LOCALAPPDATA: join(home, '.cache') });
+    const kept = join(home, '.cache', 'pkbackup', 'compiled');
+    expect(readdirSync(kept)).not.toEqual([]);
+    if (process.platform !== 'win32') expect(statSync(kept).mode & 0o777).toBe(0o700);
+  });
+
+  test.skipIf(process.platform === 'win32')('is not taken from where others may write', async () => {
+    const cache = makeDirectory();
+    const kept = join(cache, 'pkbackup', 'compiled');
+    mkdirSync(kept, { recursive: true });
+    chmodSync(kept, 0o777);
+    await run(shim, ['list'], { XDG_CACHE_HOME: cache });
+    expect(readdirSync(kept)).toEqual([]);
+  });
+
+  test('is not needed: without a home it starts all the same', async () => {
+    const nowhere = '/proc/nonexistent';
+    expect(
+      await run(shim, ['list'], { HOME: nowhere, XDG_CACHE_HOME: nowhere, LOCALAPPDATA: nowhere }),
+    ).toContain('no backups');
+    expect(existsSync(nowhere)).toBe(false);
+  });
+});
