@@ -1,0 +1,35 @@
+import process from 'node:process';
+import { aptInstall } from '../host/apt.ts';
+import { isOnPath, run } from '../host/run.ts';
+import { cacheDir } from '../state.ts';
+
+const machines: Partial<Record<NodeJS.Architecture, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+
+/** Installs the wheels of a requirements file (all of them: nothing is resolved) into `dir`, for the given Python on Linux. */
+export async function pipInstall(dir: string, requirements: string, python: string): Promise<void> {
+  if (!(await isOnPath('pip'))) await aptInstall(['python3-pip']);
+  const machine = machines[process.arch] ?? process.arch;
+  const platforms = ['manylinux2014', 'manylinux_2_28', 'manylinux_2_34'].map(
+    (tag) => `--platform=${tag}_${machine}`,
+  );
+  const target = [`--python-version=${python}`, '--only-binary=:all:', '--implementation=cp', ...platforms];
+  const wheels = await cacheDir('wheels');
+  await run('pip', [
+    'download',
+    '--quiet',
+    '--no-deps',
+    `--find-links=${wheels}`,
+    `--dest=${wheels}`,
+    ...target,
+    '-r',
+    requirements,
+  ]);
+  const offline = [
+    '--no-index',
+    `--find-links=${wheels}`,
+    '--no-deps',
+    '--no-compile',
+    '--no-warn-script-location',
+  ];
+  await run('pip', ['install', '--quiet', ...offline, `--target=${dir}`, ...target, '-r', requirements]);
+}
