@@ -1,0 +1,17 @@
+// Loaded with --import: kills this process, as SIGKILL does, right after its n-th note in the journal of a restore
+// (PKBACKUP_TEST_KILL_AT_NOTE, counted from 1).
+import { promises } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import process from 'node:process';
+
+const killAt = Number(process.env.PKBACKUP_TEST_KILL_AT_NOTE);
+const { rename } = promises;
+let count = 0;
+
+promises.rename = async (from, to) => {
+  await rename(from, to);
+  if (!String(to).endsWith('.restore.json')) return;
+  count += 1;
+  if (count === killAt) process.kill(process.pid, 'SIGKILL');
+};
+syncBuiltinESMExports();
