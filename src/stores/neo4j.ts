@@ -2,15 +2,25 @@
 // time to close its files, and either the whole data directory is copied (`volume`: users, passwords and server id come
 // along) or neo4j-admin dumps every database (`dump`: portable). docs/stores/neo4j.md has the facts.
 import { z } from 'zod';
-import { type Container, type Docker, isUp } from '../docker/index.ts';
-import { PkbackupError } from '../errors.ts';
-import type { Counts } from '../words.ts';
+import { type Container, type Docker, isUp, throwIfAborted } from '../docker/index.ts';
+import { messageOf, PkbackupError } from '../errors.ts';
 import { dumpAll, readDumps, versionOfImage } from './neo4j/admin.ts';
 import { checkContent } from './neo4j/check.ts';
 import { type Data, dataPathOf, findData, isNeo4j, type Neo4jTarget, ownerOfData } from './neo4j/data.ts';
+import { openNeo4jDrill } from './neo4j/drill.ts';
 import { StoreCounter } from './neo4j/records.ts';
 import { planNeo4jRestore } from './neo4j/restore.ts';
-import { countDatabases, type ServerFacts, serverOf, waitUntilOnline } from './neo4j/server.ts';
+import { keepTrue, keepTruePatterns, sampleStatements, samplesIn } from './neo4j/samples.ts';
+import {
+  type Answers,
+  askDatabases,
+  countStatements,
+  countsIn,
+  type Neo4jServer,
+  type ServerFacts,
+  serverOf,
+  waitUntilOnline,
+} from './neo4j/server.ts';
 import type { Look, Snapshot, Store, StoreContext } from './store.ts';
 import { volumeName, warnOfDevice } from './volume.ts';
 import { dataPath, isHostPath, mountPoint, openHelper, type Place, readPlace } from './volume-place.ts';
@@ -71,6 +81,7 @@ export const neo4j: Store<Neo4jTarget> = {
       isEmpty: stored.isEmpty,
       ...(stored.version === undefined ? {} : { version: stored.version }),
       ...(stored.databases === undefined ? {} : { databases: stored.databases }),
+      ...(stored.samples === undefined ? {} : { samples: stored.samples }),
       ...(estimatedBytes === undefined ? {} : { estimatedBytes }),
     };
   },
@@ -80,7 +91,7 @@ export const neo4j: Store<Neo4jTarget> = {
     const data = await findData(docker, target, context);
     return target.method === 'dump'
       ? snapshotDumps(docker, target, data, look, context)
-      : snapshotFiles(docker, data, context);
+      : snapshotFiles(docker, data, look, context);
   },
 
   retarget(target, to) {
@@ -94,10 +105,11 @@ export const neo4j: Store<Neo4jTarget> = {
 
   planRestore: planNeo4jRestore,
   resumeRestore: (_target, state, _backup, context) => resumeVolumeRestore(state, context),
+  openDrill: openNeo4jDrill,
   check: checkContent,
 };
 
-type Stored = Pick<Look, 'counts' | 'isEmpty'> & {
+type Stored = Pick<Look, 'counts' | 'isEmpty' | 'samples'> & {
   version?: string | undefined;
   databases?: string[] | undefined;
 };
@@ -112,14 +124,33 @@ async function askServer(
   // It may have been started a moment ago, by a backup for one.
   const facts = await waitUntilOnline(server, startingDeadlineMs);
   await refuseOtherDirectories(docker, container, facts, target, context.signal);
-  const counts = await countDatabases(server, facts.databases);
+  const answers = await askAll(server, facts, context);
+  const counts = countsIn(answers);
   const databases = facts.databases.map(({ name }) => name);
   return {
     counts,
     databases,
     version: facts.version,
     isEmpty: counts.nodes === 0 && counts.relationships === 0,
+    samples: samplesIn(answers),
   };
+}
+
+/** A backup without samples is one all the same. */
+async function askAll(
+  server: Neo4jServer,
+  { databases }: ServerFacts,
+  { emit, store, signal }: StoreContext,
+): Promise<Answers> {
+  try {
+    return await askDatabases(server, databases, [...countStatements, ...sampleStatements]);
+  } catch (error) {
+    throwIfAborted(signal);
+    const counts = await askDatabases(server, databases, countStatements);
+    const message = `nothing was recorded for a drill to ask again: ${messageOf(error)}`;
+    emit({ type: 'step', store, message });
+    return counts;
+  }
 }
 
 /** What the server says, its links resolved, is what counts. */
@@ -196,7 +227,12 @@ async function isUnclean(docker: Docker, { container }: Data, signal: AbortSigna
   return now !== undefined && !isUp(now) && now.state !== 'created' && !cleanExitCodes.includes(now.exitCode);
 }
 
-async function snapshotFiles(docker: Docker, data: Data, context: StoreContext): Promise<Snapshot> {
+async function snapshotFiles(
+  docker: Docker,
+  data: Data,
+  look: Look,
+  context: StoreContext,
+): Promise<Snapshot> {
   const { signal, emit, store } = context;
   const unclean = await isUnclean(docker, data, signal);
   const copy = await readPlace(docker, data.place, { ...context, onDevice: warnOfDevice(context) });
@@ -209,6 +245,9 @@ async function snapshotFiles(docker: Docker, data: Data, context: StoreContext):
     tar: counter.tap(copy.tar),
     get counts() {
       return unclean ? {} : (counter.counts() ?? {});
+    },
+    get samples() {
+      return keepTrue(look.samples, counter);
     },
     notes: () => (unclean ? [note] : []),
   };
@@ -244,10 +283,12 @@ async function snapshotDumps(
   const pinnedAt = new Date();
   const run = await dumpAll({ docker, image, signal, source: place.source, owner }, recover);
   try {
+    const records = await readRecords(docker, place, look.databases ?? [], signal);
     return {
       pinnedAt,
       tar: readDumps(docker, run, signal),
-      counts: await countFiles(docker, place, look.databases ?? [], signal),
+      counts: records.counts() ?? {},
+      samples: keepTruePatterns(look.samples, records),
       dispose: () => run.remove(),
     };
   } catch (error) {
@@ -256,13 +297,13 @@ async function snapshotDumps(
   }
 }
 
-/** In the files of a stopped server, because a dump does not say it. */
-async function countFiles(
+/** Of a stopped server, because a dump does not say how many there are. */
+async function readRecords(
   docker: Docker,
   place: Place,
   databases: readonly string[],
   signal: AbortSignal,
-): Promise<Counts> {
+): Promise<StoreCounter> {
   await using helper = await openHelper(docker, place, { isReadOnly: true, signal });
   const counter = new StoreCounter();
   for (const database of databases) {
@@ -273,5 +314,5 @@ async function countFiles(
       await counter.read(name, docker.readArchive(helper.id, path, { signal }));
     }
   }
-  return counter.counts() ?? {};
+  return counter;
 }

@@ -3,15 +3,16 @@ import { encodeEntry, endOfArchive, padding } from '../../src/archive/tar-format
 import type { Container } from '../../src/docker/index.ts';
 import { StoreCounter } from '../../src/stores/neo4j/records.ts';
 import { formOf, isOlder } from '../../src/stores/neo4j/restore.ts';
+import { compareSamples, keepTrue, keepTruePatterns, samplesIn } from '../../src/stores/neo4j/samples.ts';
 import { parseTables } from '../../src/stores/neo4j/server.ts';
 import { neo4j } from '../../src/stores/neo4j.ts';
 import { makeContext, piecesOf } from '../docker/bed.ts';
 
 const pageBytes = 8192;
 
-function tarOf(files: Record<string, Buffer>): Buffer {
+function tarOf(files: Record<string, Buffer>, mtime = 1): Buffer {
   const blocks = Object.entries(files).flatMap(([name, data]) => {
-    const attributes = { size: data.length, mode: 0o644, uid: 7474, gid: 7474, mtime: 1 };
+    const attributes = { size: data.length, mode: 0o644, uid: 7474, gid: 7474, mtime };
     return [
       encodeEntry({ path: Buffer.from(name), type: 'file', ...attributes }),
       data,
@@ -179,4 +180,68 @@ test('a store file that is missing is found without any tool of Neo4j', async ()
   const store = './databases/neo4j/neostore.propertystore.db.strings';
   const { [store]: _, ...without } = files;
   expect(await check(without)).toEqual(['"databases/neo4j/neostore.propertystore.db.strings" is missing']);
+});
+
+/** As cypher-shell gives the rows of `sampleStatements`. */
+const answered = `asked_at
+1000700
+from_label, type, to_label, occurs
+"Document", "CITES", "Source", 900
+"Source", "CITES", "Source", 2
+node, labels, key, text
+0, ":Document", "", ""
+0, ":Document", "title", "a \\"title\\", with a comma"
+`;
+const answersOf = (text: string) => new Map([['neo4j', parseTables(text)]]);
+
+test('samples are patterns and a hash, and hold no content', () => {
+  const samples = samplesIn(answersOf(answered));
+  expect(samples).toMatchObject([
+    { database: 'neo4j', from: 'Document', type: 'CITES', to: 'Source', count: 900, takenAt: 1000 },
+    { from: 'Source', count: 2 },
+    { nodes_hash: expect.stringMatching(/^[0-9a-f]{16}$/) },
+  ]);
+  expect(JSON.stringify(samples)).not.toContain('title');
+  expect(samplesIn(answersOf('asked_at\n1000700\n'))).toEqual([]);
+  expect(samplesIn(answersOf('nodes\n3\n'))).toEqual([]);
+});
+
+test.each([
+  ['before', 999, 3, 2],
+  ['in the second', 1000, 0, 0],
+  ['after', 1001, 0, 0],
+])(
+  'what was last written to %s that they were asked in decides what is kept',
+  async (_when, at, all, some) => {
+    const samples = samplesIn(answersOf(answered));
+    const counterOf = async (files: Record<string, Buffer>) => {
+      const counter = new StoreCounter();
+      for await (const _ of counter.tap(piecesOf(tarOf(files, at))));
+      return counter;
+    };
+    const log = './transactions/neo4j/neostore.transaction.db.0';
+    expect(keepTrue(samples, await counterOf({ [log]: Buffer.alloc(9) }))).toHaveLength(all);
+    const files = database('neo4j', 'aligned', [true], [true]);
+    expect(keepTrue(samples, await counterOf(files)), 'without a log nothing is known').toEqual([]);
+    const kept = keepTruePatterns(samples, await counterOf(files));
+    expect(kept).toHaveLength(some);
+    for (const sample of kept)
+      expect(Object.keys(sample)).toEqual(['database', 'from', 'type', 'to', 'count']);
+  },
+);
+
+test('other answers than at the backup are findings, and what is no sample is not asked', () => {
+  const samples = samplesIn(answersOf(answered));
+  expect(
+    compareSamples([...samples, { database: 'neo4j', query: 'MATCH (n) DELETE n' }], answersOf(answered)),
+  ).toEqual({
+    findings: [],
+    asked: 3,
+  });
+  const other = answered.replace('900', '899').replace('comma', 'colon');
+  expect(compareSamples(samples, answersOf(other)).findings).toEqual([
+    'database "neo4j": expected 900 of (Document)-[CITES]->(Source) among its first relationships, found 899',
+    'database "neo4j": its first nodes are not what they were',
+  ]);
+  expect(compareSamples(samples, new Map()).findings).toHaveLength(3);
 });

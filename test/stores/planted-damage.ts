@@ -61,6 +61,18 @@ export const missing =
     files.delete(fileIn(files, end)[0]);
   };
 
+/** Of the same length, and once in the file. */
+export const otherText =
+  (end: string, text: string, by: string): Edit =>
+  (files) => {
+    const [name, data] = fileIn(files, end);
+    const at = data.indexOf(text);
+    if (at === -1 || text.length !== by.length) throw new Error(`"${text}" in ${name} cannot be "${by}"`);
+    const changed = Buffer.from(data);
+    changed.write(by, at);
+    files.set(name, changed);
+  };
+
 /** The index files of one ChromaDB collection in the place of another's. */
 export const otherSegment =
   (of: string, by: string): Edit =>

@@ -30,6 +30,7 @@ export class StoreCounter {
   static readonly files: readonly string[] = Object.keys(kindOfFile);
   readonly #databases = new Map<string, DatabaseCount>();
   readonly #sizes = new Map<string, number>();
+  readonly #times = new Map<string, number>();
   #take: ((bytes: Buffer) => void) | undefined;
 
   /** The tar as it is. */
@@ -53,6 +54,7 @@ export class StoreCounter {
   async begin(): Promise<void> {
     this.#databases.clear();
     this.#sizes.clear();
+    this.#times.clear();
     this.#take = undefined;
   }
 
@@ -73,6 +75,7 @@ export class StoreCounter {
     const { entry } = piece;
     const name = nameInside(entry).replace(/\/$/, '');
     this.#sizes.set(name, entry.size);
+    this.#times.set(name, entry.mtime);
     const [, database, file] = /^databases\/([^/]+)\/([^/]+)$/.exec(name) ?? [];
     if (database === undefined || file === undefined || entry.type !== 'file') return;
     const kind = Object.hasOwn(kindOfFile, file) ? kindOfFile[file] : undefined;
@@ -88,6 +91,11 @@ export class StoreCounter {
   /** Bytes of a file below the root; undefined where it is not there. */
   sizeOf(name: string): number | undefined {
     return this.#sizes.get(name);
+  }
+
+  /** When a file below the root was last written, in seconds since 1970. */
+  timeOf(name: string): number | undefined {
+    return this.#times.get(name);
   }
 
   /** Names of the entries directly in a directory. */

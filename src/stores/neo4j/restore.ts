@@ -112,7 +112,7 @@ async function imageToUse(
 }
 
 /** Minor releases change the format of files and logs, and no server reads what a newer one wrote. */
-async function refuseOlderServer(
+export async function refuseOlderServer(
   docker: Docker,
   image: string,
   { storeVersion }: BackupFacts,

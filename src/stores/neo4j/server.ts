@@ -105,19 +105,41 @@ function databaseOf(row: Row): Database {
   };
 }
 
-/** Nodes and relationships of all databases but `system`, from the server's own count store. */
-export async function countDatabases(server: Neo4jServer, databases: readonly Database[]): Promise<Counts> {
-  const counts = new Map<string, { nodes: number; relationships: number }>();
+/** Rows by the names of databases. */
+export type Answers = ReadonlyMap<string, readonly Row[]>;
+
+/** The same statements to each database that is online, `system` left out; each is one call, whatever is asked. */
+export async function askDatabases(
+  server: Neo4jServer,
+  databases: readonly Database[],
+  statements: readonly string[],
+): Promise<Answers> {
+  const answers = new Map<string, Row[]>();
   for (const { name, current } of databases) {
     if (name === databaseOfSystem || current !== 'online') continue;
-    const rows = await ask(server, name, [
-      'MATCH (n) RETURN count(n) AS nodes',
-      'MATCH ()-[r]->() RETURN count(r) AS relationships',
-    ]);
+    answers.set(name, await ask(server, name, statements));
+  }
+  return answers;
+}
+
+/** Answered by the server's own count store. */
+export const countStatements: readonly string[] = [
+  'MATCH (n) RETURN count(n) AS nodes',
+  'MATCH ()-[r]->() RETURN count(r) AS relationships',
+];
+
+export function countsIn(answers: Answers): Counts {
+  const counts = new Map<string, { nodes: number; relationships: number }>();
+  for (const [name, rows] of answers) {
     const numberOf = (column: string) => Number(rows.find((row) => row[column] !== undefined)?.[column]);
     counts.set(name, { nodes: numberOf('nodes'), relationships: numberOf('relationships') });
   }
   return countsOf(counts);
+}
+
+/** Nodes and relationships of all databases but `system`. */
+export async function countDatabases(server: Neo4jServer, databases: readonly Database[]): Promise<Counts> {
+  return countsIn(await askDatabases(server, databases, countStatements));
 }
 
 /**
@@ -185,7 +207,7 @@ function notOnline({ name }: Container, database: Database | undefined): Pkbacku
   return new PkbackupError('unhealthy', what, { hint: `see docker logs ${name}` });
 }
 
-type Row = Record<string, string | undefined>;
+export type Row = Record<string, string | undefined>;
 
 /** All statements in one call, because each starts a JVM. Rows of all of them, by the names of their columns. */
 async function ask(server: Neo4jServer, database: string, statements: readonly string[]): Promise<Row[]> {

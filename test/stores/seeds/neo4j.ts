@@ -10,12 +10,39 @@ import {
   startNeo4j,
   startWriter,
 } from '../fixtures/neo4j-server.ts';
+import { missing, otherText, type Planted } from '../planted-damage.ts';
+
+const planted: Record<'volume' | 'dump', readonly Planted[]> = {
+  volume: [
+    {
+      what: 'a store file that is missing',
+      edit: missing('databases/neo4j/neostore.propertystore.db'),
+      foundBy: 'content',
+      finding: /^"databases\/neo4j\/neostore\.propertystore\.db" is missing$/,
+    },
+    {
+      what: 'another name of a label, in a sound database',
+      edit: otherText('databases/neo4j/neostore.labeltokenstore.db.names', 'Document', 'Dokument'),
+      foundBy: 'drill',
+      finding: /expected \d+ of \(Document\)-\[CITES\]->\(Source\) among its first relationships, found 0/,
+    },
+  ],
+  dump: [
+    {
+      what: 'the dump of a database that is missing',
+      edit: missing('neo4j.dump'),
+      foundBy: 'content',
+      finding: /^"neo4j\.dump" is missing$/,
+    },
+  ],
+};
 
 const seed = (method: 'volume' | 'dump'): Seed => ({
   kind: 'neo4j',
   ...(method === 'volume' ? {} : { variant: 'by dump', isSlow: true }),
   images: ['neo4j'],
   whenStopped: 'saved',
+  planted: () => planted[method],
   async start() {
     const server = await startNeo4j();
     const target = { container: server.name, password_env: 'GRAPH_PASSWORD', method };
