@@ -13,6 +13,7 @@ import { openFalkordbDrill } from './falkordb/drill.ts';
 import { countsOf, type DumpWatch, dumpAlone, dumpName, watchDump } from './falkordb/dump.ts';
 import { findMount, placeOn } from './falkordb/place.ts';
 import { planFalkordbRestore, resumeFalkordbRestore } from './falkordb/restore.ts';
+import { type Beside, besideKey } from './falkordb/restore-target.ts';
 import { sizesIn, takeSamples } from './falkordb/samples.ts';
 import {
   connect,
@@ -26,7 +27,7 @@ import {
   readVersions,
   saveAndFreeze,
   saveInBackground,
-  thaw,
+  thawIfRunning,
 } from './falkordb/server.ts';
 import { textOf } from './falkordb/versions.ts';
 import { describeSource, type MountedDirectory, repositoryOf } from './mounted-data.ts';
@@ -45,8 +46,7 @@ const schema = z.strictObject({
   volume: z.string().min(1).optional(),
 });
 
-/** `to` is the text of `--to`: a container or a volume. */
-export type FalkordbTarget = z.infer<typeof schema> & { readonly to?: string };
+export type FalkordbTarget = z.infer<typeof schema> & { readonly [besideKey]?: Beside };
 
 export const falkordb: Store<FalkordbTarget> = {
   kind: 'falkordb',
@@ -109,7 +109,7 @@ export const falkordb: Store<FalkordbTarget> = {
   },
 
   retarget(target, to) {
-    return { container: '', ...target, to };
+    return { container: to, ...target, [besideKey]: { to, like: target?.container } };
   },
 
   planRestore: planFalkordbRestore,
@@ -279,10 +279,3 @@ async function snapshotHeld(
 
 /** Of a save that broke off. */
 const isTemporary = (name: string): boolean => /(^|\/)temp-\d+\.rdb$/.test(name);
-
-/** After a pause, writers still wait because of `saveAndFreeze`; after a stop there is nothing to do. */
-async function thawIfRunning(target: FalkordbTarget, context: StoreContext): Promise<void> {
-  await connect(target, { ...context, signal: new AbortController().signal })
-    .then(thaw)
-    .catch(() => undefined);
-}

@@ -46,7 +46,10 @@ export interface Store<Target = unknown> {
    */
   snapshot(target: Target, look: Look, context: StoreContext): Promise<Snapshot>;
 
-  /** The same store somewhere else: `--to TARGET`. Throws `usage` where the text means nothing to this kind. */
+  /**
+   * The same store somewhere else: `--to TARGET`. Throws `usage` where the text means nothing to this kind. What it gives MUST
+   * pass `schema` when it comes out of a journal; symbols do not get into one.
+   */
   retarget(target: Target | undefined, to: string): Target;
 
   /**

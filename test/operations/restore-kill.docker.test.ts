@@ -1,80 +1,40 @@
 // SIGKILL of the program at each step of a restore into a volume, and in the middle of the swap: who was stopped runs again
 // and never sees a mixture, and after the next command the data is wholly the old or wholly the new, with nothing left of us.
-import fs from 'node:fs';
-import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import Dockerode from 'dockerode';
-import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openRepository } from '../../src/repository/index.ts';
-import { cleanEnvironment, makeDirectory, pkbackup, shim } from '../cli/program.ts';
+import { makeDirectory, pkbackup } from '../cli/program.ts';
 import { inVolume, logsOf, makeContainer, makeVolume, stateOf, uniqueName } from '../docker/bed.ts';
 import { type Chroma, startChroma, untilHealthy } from '../stores/chroma-client.ts';
+import {
+  expectHealed,
+  type KillSubject,
+  killedAtNote,
+  killedWhile,
+  liveDocker,
+  restoring,
+  stepInJournal,
+} from './restore-kills.ts';
 
 /** Kills in the middle of a swap; more with PKBACKUP_TEST_KILLS. */
 const swaps = Number(process.env.PKBACKUP_TEST_KILLS ?? 3);
-const liveDocker = { DOCKER_HOST: process.env.DOCKER_HOST || 'unix:///var/run/docker.sock' };
-const hook = pathToFileURL(join(import.meta.dirname, '../faults/kill-at-journal.mjs')).href;
 const engine = new Dockerode();
 
-interface Subject {
-  readonly cwd: string;
+interface Subject extends KillSubject {
   readonly volume: string;
-  readonly container: string;
-  /** Makes it the old data again. */
-  reset(): Promise<void>;
-  /** Throws where it is neither. */
-  look(): Promise<'old' | 'new'>;
 }
 
 const notes = ['staging', 'swapping', 'swapping, with what is held', 'checked', 'kept'];
 
-async function killedAtNote({ cwd }: Subject, note: number): Promise<number> {
-  const env = { ...cleanEnvironment(), ...liveDocker, PKBACKUP_TEST_KILL_AT_NOTE: String(note) };
-  const args = ['--import', hook, shim, 'restore', 'data@1', '--yes', '--quiet'];
-  const child = execa(process.execPath, args, { cwd, env, extendEnv: false, reject: false, stdin: 'ignore' });
-  const { signal, stderr } = await child;
-  expect(signal, stderr).toBe('SIGKILL');
-  return child.pid ?? 0;
-}
-
 /** Kills the program while a step works in the volume, after a moment. */
-async function killedWithin(
-  { cwd, volume }: Subject,
-  args: string[],
-  step: string,
-  delayMs: number,
-): Promise<number> {
-  const env = { ...cleanEnvironment(), ...liveDocker };
-  const options = { cwd, env, extendEnv: false, reject: false, stdin: 'ignore' } as const;
-  const child = execa(process.execPath, [shim, ...args, '--quiet'], options);
-  while (child.exitCode === null && !(await runsStep(volume, step))) await sleep(10);
-  await sleep(delayMs);
-  child.kill('SIGKILL');
-  const { signal, stderr } = await child;
-  expect(signal, stderr).toBe('SIGKILL');
-  return child.pid ?? 0;
-}
+const killedWithin = (subject: Subject, args: readonly string[], step: string, delayMs: number) =>
+  killedWhile(subject, args, () => runsStep(subject.volume, step), delayMs);
 
 async function runsStep(volume: string, step: string): Promise<boolean> {
   const filters = { label: ['pkbackup.helper=1'], volume: [volume], status: ['running'] };
   const running = await engine.listContainers({ filters });
   return running.some(({ Command }) => Command.includes(` sh ${step} `));
-}
-
-function stepInJournal({ cwd }: Subject): string | undefined {
-  const journal = join(cwd, 'backups', '.pkbackup', 'journal');
-  const [name] = fs.readdirSync(journal).filter((each) => each.endsWith('.restore.json'));
-  return name && JSON.parse(fs.readFileSync(join(journal, name), 'utf8')).step;
-}
-
-async function helpersOf(pid: number): Promise<string[]> {
-  const all = await engine.listContainers({ all: true, filters: { label: ['pkbackup.helper=1'] } });
-  return all
-    .filter(({ Labels }) => Labels['pkbackup.owner']?.includes(`#${pid}#`))
-    .map(({ Command }) => Command.slice(-60));
 }
 
 async function untilRunning(id: string): Promise<void> {
@@ -84,26 +44,8 @@ async function untilRunning(id: string): Promise<void> {
   }
 }
 
-async function expectHealed(
-  subject: Subject,
-  pids: readonly number[],
-  expected: 'old' | 'new',
-  { isUsed = true } = {},
-) {
-  const { cwd, volume, container } = subject;
-  const listed = await pkbackup(['list', '--quiet'], { cwd, env: liveDocker });
-  expect(listed.exitCode, listed.stderr).toBe(0);
-  const { status } = await stateOf(container);
-  expect(status, listed.stderr).toBe(isUsed ? 'running' : 'exited');
-  expect(await subject.look(), listed.stderr).toBe(expected);
-  expect(await inVolume(volume, 'ls -A /v | grep "^.pkbackup" || true')).toBe('');
-  for (const pid of pids) expect(await helpersOf(pid)).toEqual([]);
-  expect(stepInJournal(subject)).toBeUndefined();
-  if (expected === 'old') return;
-  const { backups } = await openRepository(join(cwd, 'backups')).list();
-  expect(backups.some(({ metadata }) => metadata.safety)).toBe(true);
-  await subject.reset();
-}
+/** The whole of it, with what begins with a point. */
+const namesIn = (volume: string) => async () => (await inVolume(volume, 'ls -A /v')).split('\n');
 
 function killTests(
   start: () => Promise<Subject>,
@@ -121,7 +63,7 @@ function killTests(
 
   test('killed in the middle of the swap', async () => {
     for (let round = 0; round < rounds; round += 1) {
-      const pid = await killedWithin(subject, ['restore', 'data@1', '--yes'], 'swap', Math.random() * within);
+      const pid = await killedWithin(subject, restoring, 'swap', Math.random() * within);
       // Once the watchdog is first, once the next command.
       if (round % 2 === 0) await untilRunning(subject.container);
       const step = stepInJournal(subject);
@@ -162,6 +104,7 @@ async function startVolume(entries = 150): Promise<Subject> {
     cwd,
     volume,
     container,
+    names: namesIn(volume),
     reset: async () => void (await put('old')),
     async look() {
       // What it found at each of its starts; the first was on the empty volume, and no other.
@@ -203,6 +146,7 @@ async function startServer(): Promise<Subject> {
     cwd,
     volume,
     container: chroma.id,
+    names: namesIn(volume),
     async reset() {
       const back = await pkbackup(['restore', 'data@pre-restore', '--yes', '--quiet'], {
         cwd,
@@ -227,7 +171,7 @@ describe('a volume', () => killTests(() => startVolume(), { rounds: swaps, withi
 test('a swap that nobody is held for is ended before it is undone', async () => {
   const subject = await startVolume(1500);
   await engine.getContainer(subject.container).stop();
-  const pid = await killedWithin(subject, ['restore', 'data@1', '--yes'], 'swap', 0);
+  const pid = await killedWithin(subject, restoring, 'swap', 0);
   await expectHealed(subject, [pid], 'old', { isUsed: false });
 });
 

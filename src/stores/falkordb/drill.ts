@@ -3,6 +3,7 @@ import type { Container } from '../../docker/index.ts';
 import { openDrillServer } from '../drill-server.ts';
 import type { BackupFacts, DrillOptions, DrillPlace, StoreContext } from '../store.ts';
 import { awaitServing } from './loaded.ts';
+import { besideKey, type Wanted } from './restore-target.ts';
 import { compareSamples } from './samples.ts';
 import { countGraphs, type FalkordbServer, keysIn, listGraphs, readInfo } from './server.ts';
 
@@ -19,11 +20,12 @@ export async function openFalkordbDrill(
   backup: BackupFacts,
   options: DrillOptions,
   context: StoreContext,
-): Promise<DrillPlace<{ container: string; to: string }>> {
+): Promise<DrillPlace<Wanted>> {
   const server = await openDrillServer(backup, options, context);
+  const { volume } = server.throwaway;
   let running: FalkordbServer | undefined;
   return {
-    target: { container: '', to: `volume:${server.throwaway.volume}` },
+    target: { container: volume, [besideKey]: { to: `volume:${volume}` } },
     image: server.named,
     async serve() {
       const mountedAt = [...new Set([...(data_path === undefined ? [] : [data_path]), ...dataPaths])];

@@ -36,15 +36,26 @@ export interface RestoreTarget {
   };
 }
 
-type Wanted = Connection & Expected & { readonly to?: string };
+/** Of `--to`; no setting, so that it passes by schema and journal: what it led to is in the state of the restore. */
+export const besideKey = Symbol('beside');
+
+export interface Beside {
+  /** A container or a volume. */
+  readonly to: string;
+  /** The configured container: the server that will use the volume is taken to be like it. */
+  readonly like?: string | undefined;
+}
+
+export type Wanted = Connection & Expected & { readonly [besideKey]?: Beside };
 
 export async function findRestoreTarget(
   target: Wanted,
   backup: BackupFacts,
   context: StoreContext,
 ): Promise<RestoreTarget> {
-  const { to, data_path: _, volume: __, ...connection } = target;
-  if (to === undefined) return containerTarget(target, backup, context);
+  const { [besideKey]: beside, data_path: _, volume: __, ...connection } = target;
+  if (beside === undefined) return containerTarget(target, backup, context);
+  const { to, like } = beside;
   const docker = await context.docker();
   const [, kind, name = to] = /^(?:(container|volume):)?(.*)$/.exec(to) ?? [];
   const { signal } = context;
@@ -57,7 +68,7 @@ export async function findRestoreTarget(
   }
   if (isContainer) return containerTarget({ ...connection, container: name }, backup, context);
   if (kind === 'container') await docker.findContainer(name, { signal });
-  return volumeTarget(docker, name, target, context);
+  return volumeTarget(docker, name, connection, like, context);
 }
 
 async function containerTarget(
@@ -139,14 +150,15 @@ const defaultFiles: DataFiles = {
 async function volumeTarget(
   docker: Docker,
   name: string,
-  target: Connection,
+  connection: Connection,
+  configured: string | undefined,
   context: StoreContext,
 ): Promise<RestoreTarget> {
   const { signal } = context;
-  const like = target.container === '' ? undefined : await docker.container(target.container, { signal });
-  const running = like && (await askRunning(target, context));
+  const like = configured === undefined ? undefined : await docker.container(configured, { signal });
+  const running = like && (await askRunning({ ...connection, container: like.id }, context));
   const images = await imagesFor(docker, name, undefined, signal);
   const place = { source: name, directory: '', images: like ? [like.imageId, ...images] : images };
   const files = { ...defaultFiles, appendOnly: running?.files.appendOnly ?? false };
-  return { docker, place, files, connection: target };
+  return { docker, place, files, connection };
 }

@@ -23,13 +23,21 @@ import { dataPath, isHostPath, lookInto, mountPoint, openHelper, ownPrefix } fro
 import { planVolumeRestore, resumeVolumeRestore } from '../volume-restore.ts';
 import { countsOf, type DumpWatch, dumpAlone, dumpName, pickDump } from './dump.ts';
 import { awaitLoaded } from './loaded.ts';
-import type { Expected } from './place.ts';
-import { findRestoreTarget, type RestoreTarget } from './restore-target.ts';
-import { type Connection, countGraphs, keysIn, listGraphs, readInfo, saveAndFreeze, thaw } from './server.ts';
+import { findRestoreTarget, type RestoreTarget, type Wanted } from './restore-target.ts';
+import {
+  type Connection,
+  countGraphs,
+  keysIn,
+  listGraphs,
+  readInfo,
+  saveAndFreeze,
+  thaw,
+  thawIfRunning,
+} from './server.ts';
 import { formatsOf, refuseNewer } from './versions.ts';
 
 export async function planFalkordbRestore(
-  wanted: Connection & Expected & { readonly to?: string },
+  wanted: Wanted,
   backup: BackupFacts,
   { beside }: { beside: boolean },
   context: StoreContext,
@@ -60,7 +68,8 @@ export async function planFalkordbRestore(
     },
 
     get state() {
-      return { ...base.state, replaces, ...(isSaved ? { dump: target.files.dump } : {}) };
+      const frozen = running && { server: running.server.container.id };
+      return { ...base.state, replaces, ...frozen, ...(isSaved ? { dump: target.files.dump } : {}) };
     },
 
     async stage(content) {
@@ -129,19 +138,22 @@ async function presentUse({
 
 type Running = NonNullable<RestoreTarget['running']>;
 
-/** A server that was frozen needs no thawing: it forgets that with its end, or after a minute. */
+/** The process that is dead may have left the server frozen: for a minute, or until its end. */
 export async function resumeFalkordbRestore(
-  _target: unknown,
+  target: Connection,
   state: RestoreState,
   _backup: BackupFacts,
   context: StoreContext,
 ): Promise<ResumedRestore> {
   const base = await resumeVolumeRestore(state, context);
-  const { dump } = z.object({ dump: z.string().optional() }).parse(state);
+  const { dump, server } = ownStateSchema.parse(state);
   return {
     plan: base.plan,
     state,
-    rollback: () => base.rollback(),
+    async rollback() {
+      if (server !== undefined) await thawIfRunning({ ...target, container: server }, context);
+      await base.rollback();
+    },
     async previous() {
       const whole = await base.previous();
       return dump === undefined ? whole : dumpOf(whole, dump);
@@ -149,6 +161,14 @@ export async function resumeFalkordbRestore(
     discard: () => base.discard(),
   };
 }
+
+/** Beside what a restore into a volume makes. */
+const ownStateSchema = z.object({
+  /** Saved by `stage`, so that it is all of the previous data. */
+  dump: z.string().optional(),
+  /** The container that `stage` freezes. */
+  server: z.string().optional(),
+});
 
 /** What the server saved last is all of its data. */
 function dumpOf(whole: Snapshot | undefined, dump: string): Snapshot | undefined {

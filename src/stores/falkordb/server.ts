@@ -312,6 +312,13 @@ export async function thaw(server: FalkordbServer): Promise<void> {
   });
 }
 
+/** Writers that still wait because of `saveAndFreeze` go on; after a stop there is nothing to do. */
+export async function thawIfRunning(connection: Connection, context: StoreContext): Promise<void> {
+  await connect(connection, { ...context, signal: new AbortController().signal })
+    .then(thaw)
+    .catch(() => undefined);
+}
+
 const savesOf = (info: Info): number => Number(info.get('rdb_saves') ?? Number.NaN);
 
 /** Another save or a rewrite of the log began between our look and our call. */
