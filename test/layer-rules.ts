@@ -23,8 +23,9 @@ export const allowed: Readonly<Record<string, Allowed>> = {
   stores: { values: ['archive', 'docker'], types: [] },
   // Whether a text is a schedule is said with the other mistakes of the config file.
   config: { values: ['stores', 'repository', 'docker', 'schedule', 'notify'], types: ['retention'] },
+  // Whether a run was missed is told by the schedule that it was to keep.
   operations: {
-    values: ['stores', 'archive', 'legacy', 'repository', 'quiesce', 'retention', 'docker'],
+    values: ['stores', 'archive', 'legacy', 'repository', 'quiesce', 'retention', 'schedule', 'docker'],
     types: ['config'],
   },
   reporters: { values: [], types: ['operations', 'notify'] },

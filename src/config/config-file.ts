@@ -5,6 +5,7 @@ import { hideFromTexts } from '../secret.ts';
 import { compressionLevels, compressions } from '../words.ts';
 import { commandLine, hooksOf } from './commands.ts';
 import { durationMs } from './duration.ts';
+import { expectationsOf } from './expectations.ts';
 import { checked, type Issue } from './issues.ts';
 import { targetsOf } from './notify.ts';
 import { absolutePath } from './paths.ts';
@@ -47,6 +48,7 @@ export function readConfig(text: string, file: string, name: string, environment
   issues.push(...wrongLevels(stores, yaml.data));
   const mistakes = mistakesOf(yaml, issues);
   if (mistakes.length > 0 || top === undefined) return { config: undefined, yaml, mistakes };
+  const expects = expectationsOf(top);
   const config: Config = {
     name,
     path: file,
@@ -71,6 +73,9 @@ export function readConfig(text: string, file: string, name: string, environment
     ...(top.ignore_volumes !== undefined && { ignoreVolumes: top.ignore_volumes }),
     ...(top.schedule !== undefined && { schedule: top.schedule }),
     ...(top.time_zone !== undefined && { timeZone: top.time_zone }),
+    ...(expects !== undefined && { expects }),
+    ...(top.max_disk_use !== undefined && { maxDiskUse: top.max_disk_use }),
+    ...(top.fail_on_shrink !== undefined && { failOnShrink: top.fail_on_shrink }),
     ...(top.after_backup !== undefined && { afterBackup: top.after_backup }),
   };
   return { config, yaml, mistakes };

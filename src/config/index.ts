@@ -7,4 +7,4 @@ export { durationMs, durationPattern } from './duration.ts';
 export { type Finding, type FoundStore, isAnonymous } from './found-stores.ts';
 export { mostParallel } from './schema.ts';
 export { loadSettings, type PlaceFlags, type Settings } from './settings.ts';
-export type { Config, ConfiguredStore } from './types.ts';
+export type { Config, ConfiguredStore, Expectations } from './types.ts';

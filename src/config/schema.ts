@@ -4,6 +4,7 @@ import { stores } from '../stores/index.ts';
 import { compressions, quiesceModes } from '../words.ts';
 import { commandSchema, hooksSchema } from './commands.ts';
 import { durationPattern } from './duration.ts';
+import { expectationShape, maxDiskUseSchema, storeExpectationShape } from './expectations.ts';
 import { notifySchema } from './notify.ts';
 import { retentionSchema } from './retention.ts';
 import { scheduleSchema, storeScheduleSchema, timeZoneSchema } from './schedule.ts';
@@ -35,6 +36,10 @@ export const configSchema = z.strictObject({
   ignore_volumes: z.array(text).optional(),
   schedule: scheduleSchema.optional(),
   time_zone: timeZoneSchema.optional(),
+  /** What `status` expects of every store, and of the repository. */
+  ...expectationShape,
+  max_disk_use: maxDiskUseSchema.optional(),
+  fail_on_shrink: z.boolean().optional(),
   stores: z.record(z.string(), z.unknown()).optional(),
 });
 
@@ -50,6 +55,7 @@ export const commonStoreSchema = z.object({
   retention: retentionSchema.optional(),
   schedule: storeScheduleSchema.optional(),
   time_zone: timeZoneSchema.optional(),
+  ...storeExpectationShape,
   hooks: hooksSchema.optional(),
   clients: z.array(text).min(1).optional(),
   hold_dependents: z.boolean().optional(),

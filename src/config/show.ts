@@ -75,6 +75,10 @@ const known: Readonly<Record<string, (settings: Settings) => unknown>> = {
   clients_quiesce: () => 'pause',
   clients_longest: () => '30s',
   after_backup: () => 'nothing',
+  max_age: () => '25h',
+  max_shrink: () => 50,
+  max_disk_use: () => 85,
+  fail_on_shrink: () => false,
   time_zone: () => Intl.DateTimeFormat().resolvedOptions().timeZone,
 };
 const defaults = Object.fromEntries(

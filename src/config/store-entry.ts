@@ -3,6 +3,7 @@ import { messageOf } from '../errors.ts';
 import { assertStoreName } from '../repository/index.ts';
 import { storeOf } from '../stores/index.ts';
 import { hooksOf } from './commands.ts';
+import { expectationsOf } from './expectations.ts';
 import { checked, type Issue } from './issues.ts';
 import { absolutePaths } from './paths.ts';
 import { commonStoreSchema } from './schema.ts';
@@ -26,6 +27,7 @@ export function readStoreEntry(
   const { compression, compression_level, retention } = common;
   const { schedule, time_zone, hooks } = common;
   const { clients, hold_dependents } = common;
+  const expects = expectationsOf(common);
   const store = storeOf(kind);
   if (quiesce !== undefined && !store.quiesce.allowed.includes(quiesce)) {
     const allowed = store.quiesce.allowed.join(' or ');
@@ -50,6 +52,7 @@ export function readStoreEntry(
     ...(retention !== undefined && { retention }),
     ...(schedule !== undefined && { schedule }),
     ...(time_zone !== undefined && { timeZone: time_zone }),
+    ...(expects !== undefined && { expects }),
     ...(hooks !== undefined && { hooks: hooksOf(hooks, directory) }),
     ...(clients !== undefined && { clients }),
     ...(hold_dependents !== undefined && { holdDependents: hold_dependents }),

@@ -19,6 +19,17 @@ export interface Hooks {
   readonly onError?: CommandLine;
 }
 
+/** What `status` compares the backups of a store with; an age that is infinite is not expected to be any. */
+export interface Expectations {
+  /** Of the newest backup that is good. */
+  readonly maxAgeMs?: number;
+  /** Since the newest was verified, and since it was drilled. */
+  readonly maxVerifiedAgeMs?: number;
+  readonly maxDrilledAgeMs?: number;
+  /** By how much a backup may be smaller than the one before. */
+  readonly maxShrinkPercent?: number;
+}
+
 /** A store that is in the config file or was discovered; `target` has passed the schema of its kind. */
 export interface ConfiguredStore {
   readonly name: string;
@@ -37,6 +48,8 @@ export interface ConfiguredStore {
   /** Instead of those at the top; `never` is none at all. */
   readonly schedule?: string;
   readonly timeZone?: string;
+  /** Over those at the top, one by one. */
+  readonly expects?: Expectations;
   /** Only of the config file: nothing that is discovered names a program. */
   readonly hooks?: Hooks;
   /** Of a store that was discovered: the compose project that it belongs to. */
@@ -77,6 +90,11 @@ export interface Config {
   /** A cron expression, and the clock that it means; that of the system where there is none. */
   readonly schedule?: string;
   readonly timeZone?: string;
+  readonly expects?: Expectations;
+  /** In percent of the repository's disk. */
+  readonly maxDiskUse?: number;
+  /** A store that has shrunk by more than it may is not backed up. */
+  readonly failOnShrink?: boolean;
   /** Around each run. */
   readonly hooks?: Hooks;
   /** Who is told what came of a run. */

@@ -61,7 +61,12 @@ async function record(
     at,
     ok,
     failures_total: (before?.failures_total ?? 0) + (ok ? 0 : 1),
-    ...(ok ? {} : { failed_since: before?.failed_since ?? at }),
+    ...(ok
+      ? {}
+      : {
+          failed_since: before?.failed_since ?? at,
+          failures_in_a_row: (before?.failures_in_a_row ?? 0) + 1,
+        }),
     ...(durationMs === undefined ? {} : { duration_ms: durationMs }),
     ...(error === undefined ? {} : { error: redactSecrets(error) }),
   });

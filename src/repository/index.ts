@@ -15,6 +15,7 @@ import { directoryOf, metadataNameOf } from './naming.ts';
 import { isUnadopted, type KnownStore } from './old-backups.ts';
 import type { OutcomeFiles } from './outcomes.ts';
 import type { Publication } from './publish.ts';
+import type { Remains } from './remains.ts';
 import { makeScratch } from './scratch.ts';
 import type { TrashedBackup } from './trash.ts';
 import { asNotWritable } from './writable.ts';
@@ -39,6 +40,7 @@ export { isUnadopted, type KnownStore, type OldBackup } from './old-backups.ts';
 export type { Outcome, OutcomeFiles } from './outcomes.ts';
 export type { Publication } from './publish.ts';
 export { findBackups, type LooseArchive, looseOf, ranksOf, targetOf } from './references.ts';
+export type { Remains } from './remains.ts';
 export type { RestoreRecord, RestoreStep } from './restore-record.ts';
 export type { TrashedBackup } from './trash.ts';
 
@@ -47,11 +49,25 @@ export const schemaVersion = 1;
 /** How long a pruned backup can be brought back. */
 export const trashGraceMs = 7 * 24 * 3600 * 1000;
 
+export interface Space {
+  readonly totalBytes: number;
+  /** For this user. */
+  readonly freeBytes: number;
+  /** As `df` counts: of what this user could have. */
+  readonly usedPercent: number;
+}
+
 export interface Repository {
   readonly directory: string;
   list(): Promise<Listing>;
   /** Free bytes for this user, where the system says so. */
   freeBytes(): Promise<number | undefined>;
+  /** Of the disk that it is on, where the system says so. */
+  space(): Promise<Space | undefined>;
+  /** What dead runs have left; touches nothing. */
+  remains(): Promise<Remains>;
+  /** Throws `failed` where this user cannot write to it; touches nothing. */
+  assertWritable(): Promise<void>;
   /** Holds the lock of a store until it is disposed of; throws `locked`. */
   lock(
     store: string,
@@ -114,7 +130,10 @@ export function openRepository(
       justRead = undefined;
       return listBackups(directory, { names, stores, remembered });
     },
-    freeBytes: () => freeBytesAt(directory),
+    freeBytes: async () => (await spaceAt(directory))?.freeBytes,
+    space: () => spaceAt(directory),
+    remains: async () => (await import('./remains.ts')).findRemains(directory),
+    assertWritable: async () => (await import('./writable.ts')).assertCanWrite(directory),
     async lock(store, options) {
       justRead = undefined;
       await makeDirectory(directory);
@@ -214,10 +233,13 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-async function freeBytesAt(path: string): Promise<number | undefined> {
+async function spaceAt(path: string): Promise<Space | undefined> {
   try {
-    const { bavail, bsize } = await statfs(path);
-    return bavail * bsize;
+    const { blocks, bavail, bfree, bsize } = await statfs(path);
+    const used = blocks - bfree;
+    const mine = used + bavail;
+    const usedPercent = mine > 0 ? (100 * used) / mine : 0;
+    return { totalBytes: blocks * bsize, freeBytes: bavail * bsize, usedPercent };
   } catch {
     return undefined;
   }

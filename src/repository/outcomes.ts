@@ -17,6 +17,8 @@ const outcome = z.looseObject({
   /** Of the first failure since it was good the last time. */
   failed_since: z.iso.datetime({ offset: true }).optional(),
   failures_total: z.int().nonnegative(),
+  /** Since it was good the last time. */
+  failures_in_a_row: z.int().nonnegative().optional(),
   duration_ms: z.number().nonnegative().optional(),
   error: z.string().optional(),
 });

@@ -1,5 +1,6 @@
 // A repository that cannot be written to, said as people need it. It may still be listed, verified and restored from.
 import { access, constants } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { PkbackupError, systemCodeOf } from '../errors.ts';
 
 const reasons: Readonly<Record<string, string>> = {
@@ -14,6 +15,17 @@ export async function assertWritable(directory: string, path: string): Promise<v
     await access(path, constants.W_OK);
   } catch (error) {
     throw asNotWritable(directory, error);
+  }
+}
+
+/** The repository as a whole, which may not be there yet: then it is made in the nearest directory that is. */
+export async function assertCanWrite(directory: string): Promise<void> {
+  for (let path = directory; ; path = dirname(path)) {
+    try {
+      return await assertWritable(directory, path);
+    } catch (error) {
+      if (systemCodeOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    }
   }
 }
 
