@@ -20,6 +20,7 @@ export function declareCommands(program: Command, start: Start): void {
   declareInit(program, start);
   declareConfig(program, start);
   declareBackup(program, start);
+  declareStatus(program, start);
   declareList(program, start);
   declareVerify(program, start);
   declareDrill(program, start);
@@ -30,7 +31,7 @@ export function declareCommands(program: Command, start: Start): void {
   declareRecover(program, start);
   declareNotify(program, start);
   program.command('overview', { hidden: true }).action(() => {
-    return start(async (session) => (await import('./overview.ts')).runOverview(session));
+    return start(async (session) => (await import('./status.ts')).runOverview(session));
   });
 }
 
@@ -172,6 +173,24 @@ function declareRecover(program: Command, start: Start): void {
     )
     .action((flags: RecoverFlags) => {
       return start(async (session) => (await import('./recover.ts')).runRecover(session, flags));
+    });
+}
+
+function declareStatus(program: Command, start: Start): void {
+  program
+    .command('status')
+    .description('show how well everything is backed up; exit code 9 where anything is not as it should be')
+    .argument('[STORE...]', 'names of stores')
+    .addHelpText(
+      'after',
+      examples(
+        ['pkbackup status', 'every store, and the repository'],
+        ['pkbackup status --quiet', 'for a health check: nothing but what is wrong, and exit code 9'],
+        ['pkbackup status vectors --json', 'one store, for programs'],
+      ),
+    )
+    .action((stores: string[]) => {
+      return start(async (session) => (await import('./status.ts')).runStatus(session, stores));
     });
 }
 

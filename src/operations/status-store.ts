@@ -62,7 +62,7 @@ export type StoreProblem = { readonly store: string } & (
   | { readonly reason: 'too_old'; readonly createdAt: Date; readonly maxAgeMs: number }
   | { readonly reason: 'failing'; readonly since: Date; readonly inARow: number; readonly error?: string }
   | { readonly reason: 'damaged'; readonly stems: readonly string[] }
-  | { readonly reason: 'shrunk'; readonly shrink: Shrink }
+  | { readonly reason: 'shrunk'; readonly before: string; readonly shrink: Shrink }
   | { readonly reason: 'from_the_future'; readonly stem: string; readonly createdAt: Date }
   | { readonly reason: 'not_verified'; readonly since?: Date; readonly maxAgeMs: number }
   | { readonly reason: 'not_drilled'; readonly since?: Date; readonly maxAgeMs: number }
@@ -161,7 +161,7 @@ function expectedProblems(
     });
   }
   const shrink = newest && before && shrinkBetween(before, newest, expects.maxShrinkPercent);
-  if (shrink) problems.push({ store, reason: 'shrunk', shrink });
+  if (shrink && before) problems.push({ store, reason: 'shrunk', before: before.stem, shrink });
   const proofs = [
     ['not_verified', verified, expects.maxVerifiedAgeMs],
     ['not_drilled', drilled, expects.maxDrilledAgeMs],

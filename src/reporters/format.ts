@@ -42,6 +42,12 @@ export function formatAge(then: Date, now: Date): string {
   return age < 0 ? `in ${text}` : `${text} ago`;
 }
 
+/** How long, about: `47 h`, `3 d`. Hours say more where a day or two is the question. */
+export function formatSpan(milliseconds: number): string {
+  const span = Math.max(0, milliseconds);
+  return span >= day && span < 2 * day ? `${Math.floor(span / hour)} h` : roughly(span);
+}
+
 function roughly(milliseconds: number): string {
   if (milliseconds < hour) return `${Math.floor(milliseconds / minute)} min`;
   if (milliseconds < day) return `${Math.floor(milliseconds / hour)} h`;

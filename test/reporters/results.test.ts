@@ -4,13 +4,14 @@ import type { BackupResult } from '../../src/operations/backup.ts';
 import type { ListedBackup, ListResult } from '../../src/operations/list.ts';
 import type { PruneResult } from '../../src/operations/prune.ts';
 import type { ConfirmedPlan } from '../../src/operations/restore.ts';
+import type { StoreStatus } from '../../src/operations/status.ts';
 import { backupJson, backupText } from '../../src/reporters/backup-result.ts';
 import { drillJson, drillText } from '../../src/reporters/drill-result.ts';
 import { listJson, listText } from '../../src/reporters/list-result.ts';
-import { overviewText } from '../../src/reporters/overview.ts';
 import { paintFor } from '../../src/reporters/palette.ts';
 import { pruneText } from '../../src/reporters/prune-result.ts';
 import { restorePlanJson, restorePlanText, restoreText } from '../../src/reporters/restore-result.ts';
+import { statusJson, statusText } from '../../src/reporters/status-result.ts';
 import { verifyJson, verifyText } from '../../src/reporters/verify-result.ts';
 
 type Backup = ListedBackup['backup'];
@@ -166,27 +167,84 @@ describe('the answer of list', () => {
   });
 });
 
-describe('the overview', () => {
-  it('has every configured store, and those that only the repository knows', () => {
-    const lines = overviewText(
-      {
-        repository: './backups',
-        freeBytes: undefined,
-        configured: [{ name: 'events', kind: 'sqlite' }],
-        listed: {
-          stores: [{ store: 'vectors', backups: [{ reference: 'vectors@1', backup: backup('vectors', 6) }] }],
-          leftovers: [],
-          old: [],
-        },
-      },
-      look,
-    );
-    expect(lines.slice(0, 4)).toEqual([
-      '2 stores · repository ./backups',
+describe('the answer of status', () => {
+  const facts = {
+    kind: 'chromadb',
+    isExpected: true,
+    ok: true,
+    problems: [],
+    backupCount: 1,
+    sizes: [],
+    pinned: [],
+  } as const;
+  const repository = {
+    directory: '/b',
+    ok: true,
+    problems: [],
+    space: { totalBytes: 2e11, freeBytes: 4.12e10, usedPercent: 50 },
+    maxUsedPercent: 85,
+    backupCount: 2,
+    backupBytes: 1117 * MB,
+    trashBytes: 0,
+    leftovers: [],
+    lastRuns: new Map(),
+  } as const;
+  const newest = backup('vectors', 6);
+  const vectors: StoreStatus = {
+    ...facts,
+    store: 'vectors',
+    newest,
+    newestGood: newest,
+    verified: { backup: newest, at: now, since: now },
+    drilled: {
+      backup: backup('vectors', 30),
+      at: new Date(now.getTime() - 9e7),
+      since: now,
+      recoveryMs: 3200,
+    },
+    sizes: [
+      { at: now, bytes: 559 * MB },
+      { at: now, bytes: 500 * MB },
+    ],
+    pinned: [newest],
+  };
+  const events: StoreStatus = {
+    ...facts,
+    store: 'events',
+    ok: false,
+    problems: [{ store: 'events', reason: 'never_backed_up' }],
+  };
+
+  it('has a line for each store, and each problem with what to do about it', () => {
+    const result = { ok: false, at: now, stores: [vectors, events], repository, problems: events.problems };
+    const lines = statusText(result, './backups', look);
+    expect(lines).toEqual([
+      '2 stores · repository ./backups (1.1 GB, 41 GB free)',
       '',
-      '  events   sqlite    never backed up',
-      '  vectors  chromadb  6 h ago          559 MB  not verified',
+      expect.stringMatching(
+        /^ {2}vectors {3}chromadb {2}6 h ago {10}559 MB {2}\+12 % {2}verified just now, drilled 1 d ago, 3.2 s \(of 2026-11-19 .*\) {2}1 pinned$/,
+      ),
+      '  ! events  chromadb  never backed up',
+      '',
+      '1 thing not as it should be:',
+      '  events: it was never backed up',
+      '    hint: make the first backup with: pkbackup backup events',
     ]);
+    expect(statusJson(result)).toMatchObject({
+      ok: false,
+      at: '2026-11-20T09:00:00.000Z',
+      problems: [{ reason: 'never_backed_up', store: 'events', hint: expect.any(String) }],
+      repository: { free_bytes: 4.12e10, used_percent: 50 },
+      stores: [
+        { store: 'vectors', newest_good: { age_seconds: 21_600 }, drilled: { recovery_ms: 3200 } },
+        { store: 'events', reasons: ['never_backed_up'], newest_good: null },
+      ],
+    });
+  });
+
+  it('says in one line that nothing is wrong', () => {
+    const result = { ok: true, at: now, stores: [vectors], repository, problems: [] };
+    expect(statusText(result, './backups', look).at(-1)).toBe('all is as it should be');
   });
 });
 
