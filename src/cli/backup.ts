@@ -21,6 +21,7 @@ export interface BackupFlags extends DiscoveryFlags {
   readonly consistent?: boolean;
   readonly parallel?: string;
   readonly allowEmpty?: boolean;
+  readonly failOnShrink?: boolean;
   readonly drill?: boolean;
   readonly dryRun?: boolean;
   /** Instead of `after_backup` of the config file. */
@@ -73,6 +74,8 @@ async function backUp(session: Session, names: readonly string[], flags: BackupF
     stores,
     allowEmpty: flags.allowEmpty === true,
     dryRun: flags.dryRun === true,
+    failOnShrink: flags.failOnShrink ?? settings.config?.failOnShrink,
+    maxShrinkPercent: settings.config?.expects?.maxShrinkPercent,
     ...(parallel !== undefined && { parallel }),
     ...((flags.consistent ?? settings.config?.consistent) && { consistent: consistencyOf(settings, chosen) }),
   });

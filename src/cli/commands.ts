@@ -98,10 +98,12 @@ function declareBackup(program: Command, start: Start): void {
     .option('--no-consistent', 'do not, whatever consistent of the config file says')
     .option('--parallel <N>', 'how many stores at once (2 where nothing says it)')
     .option('--allow-empty', 'back up a store even though there is nothing in it')
+    .option('--fail-on-shrink', 'publish no backup that has much less in it than the last good one')
+    .option('--no-fail-on-shrink', 'only warn, whatever fail_on_shrink of the config file says')
     .option('--drill', 'then restore each into a throwaway place, as pkbackup drill does')
     .option('--prune', 'then prune the stores that were backed up, by the retention policy')
     .option('--no-prune', 'do not, whatever after_backup of the config file says')
-    .option('--dry-run', 'look at the stores and say what would be done')
+    .option('--dry-run', 'look at the stores and say what would be done, and how long it would take')
     .addHelpText(
       'after',
       examples(

@@ -10,14 +10,15 @@ import { storeOf } from '../stores/index.ts';
 import type { Look, Snapshot, Store } from '../stores/store.ts';
 import { version } from '../version.ts';
 import type { Compression, Quiesce } from '../words.ts';
+import { type Expected, expectedOf } from './history.ts';
 import { type HookFacts, withHooks } from './hooks.ts';
-import { preflight } from './preflight.ts';
+import { judgeShrink, preflight, type ShrinkRules } from './preflight.ts';
 import type { Pinning } from './rendezvous.ts';
 import { refuseUnsettled } from './restore-journal.ts';
 import { contextFor, graceOf, guardOf, type HoldContext, lockStore, type Run } from './run.ts';
 import type { ReadyStore } from './writers.ts';
 
-export interface StoreBackupOptions {
+export interface StoreBackupOptions extends ShrinkRules {
   readonly setId: string;
   readonly compression?: Compression;
   readonly level?: number;
@@ -30,6 +31,8 @@ export interface StoreBackupOptions {
 export interface Prediction {
   readonly look: Look;
   readonly quiesce: Quiesce;
+  /** Undefined where no earlier backup says it. */
+  readonly expected: Expected | undefined;
 }
 
 /** Looks and checks what can be checked; nothing is written and nothing held. */
@@ -41,8 +44,8 @@ export async function predict(
   const kind = storeOf(store.kind);
   const quiesce = chooseQuiesce(kind, store);
   const look = await kind.look(store.target, contextFor(run, store.name, ''));
-  await preflight(run, store, look, { ...options, quiesce });
-  return { look, quiesce };
+  const earlier = await preflight(run, store, look, { ...options, quiesce });
+  return { look, quiesce, expected: expectedOf(earlier, look, quiesce) };
 }
 
 /**
@@ -91,15 +94,17 @@ async function saveLocked(
   await using scratch = await run.repository.makeScratch();
   const context = { ...contextFor(run, store.name, scratch.path), guard: guardOf(run) };
   const look = await kind.look(store.target, context);
-  await preflight(run, store, look, { ...options, quiesce });
+  const earlier = await preflight(run, store, look, { ...options, quiesce });
   await using publication = await run.repository.begin(store.name, new Date(), compression);
   const read = await readStore(kind, store, look, quiesce, context, publication, {
     compression,
     ...(level === undefined ? {} : { level }),
     ...(options.pinning ? { pinning: options.pinning } : {}),
   });
+  const copy = describe(store, look, read, quiesce);
+  judgeShrink(run, store, { copy, earlier }, options);
   return await publish(run, store, publication, {
-    ...describe(store, look, read, quiesce),
+    ...copy,
     set_id: options.setId,
     compression,
     duration_ms: Date.now() - startedMs,

@@ -4,12 +4,14 @@ import { messageOf, type PkbackupError } from '../errors.ts';
 import type { Backup, Manifest } from '../repository/index.ts';
 import type { Compression } from '../words.ts';
 import { asFailedBackup, backupStore, type Prediction, predict } from './backup-store.ts';
+import { type ExpectedRun, expectedRun } from './history.ts';
 import { inParallel } from './in-parallel.ts';
+import type { ShrinkRules } from './preflight.ts';
 import { type Pinning, Rendezvous, type RendezvousResult } from './rendezvous.ts';
 import { newSetId, type Run, rethrowIfAborted } from './run.ts';
 import { type Clients, type ReadyStore, writersOf } from './writers.ts';
 
-export interface BackupOptions {
+export interface BackupOptions extends ShrinkRules {
   readonly stores: readonly ConfiguredStore[];
   readonly compression?: Compression;
   readonly level?: number;
@@ -36,6 +38,8 @@ export interface BackupResult {
   readonly skewMs?: number;
   /** Where one moment was asked for. */
   readonly consistent?: RendezvousResult;
+  /** Of a dry run. */
+  readonly expected?: ExpectedRun;
 }
 
 export type StoreResult =
@@ -53,7 +57,7 @@ export async function backup(run: Run, options: BackupOptions): Promise<BackupRe
   const { stores: wanted, parallel = defaultParallel } = options;
   const rendezvous = rendezvousFor(run, options);
   // All must be there before one is pinned.
-  const limit = rendezvous ? wanted.length : parallel;
+  const limit = options.consistent ? wanted.length : parallel;
   const made: string[] = [];
   const working = inParallel(wanted, limit, async (store) => {
     const one = await backupOne(run, store, { setId, ...options }, rendezvous?.join());
@@ -75,10 +79,31 @@ export async function backup(run: Run, options: BackupOptions): Promise<BackupRe
     stores,
     ...(skewMs === undefined ? {} : { skewMs }),
     ...(consistent ? { consistent } : {}),
+    ...(options.dryRun ? { expected: await foresee(run, stores, options, limit) } : {}),
   };
   await writeManifest(run, result, startedAt);
   return result;
 }
+
+async function foresee(
+  { repository }: Run,
+  stores: readonly StoreResult[],
+  { consistent }: BackupOptions,
+  limit: number,
+): Promise<ExpectedRun> {
+  const good = stores.filter((store) => store.ok);
+  const each = good.map((store) => ('look' in store ? store.expected : undefined));
+  const ids = consistent ? (await repository.manifests.ids()).sort().slice(-shownManifests) : [];
+  const manifests = await Promise.all(ids.map((id) => repository.manifests.read(id).catch(() => undefined)));
+  return expectedRun(
+    each,
+    limit,
+    manifests.filter((manifest) => manifest !== undefined),
+  );
+}
+
+/** Their ids begin with the time. */
+const shownManifests = 20;
 
 function rendezvousFor(
   run: Run,

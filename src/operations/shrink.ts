@@ -36,6 +36,8 @@ function shrunkCounts(
   now: Extent['counts'],
   maxPercent: number,
 ): Shrink | undefined {
+  // Nothing was counted at all: no more is known than that.
+  if (!Object.keys(before).some((what) => what in now)) return undefined;
   const pairs = Object.entries(before).map(([what, was]) => ({ what, was, is: now[what] ?? 0 }));
   const [was, is] = [sum(pairs.map((pair) => pair.was)), sum(pairs.map((pair) => pair.is))];
   if (was < leastCount || percentLost(was, is) <= maxPercent) return undefined;

@@ -29,9 +29,11 @@ function rowOf(result: StoreResult, paint: Paint): string[] {
   if (!result.ok) return [`  ${name}`, kind, paint('bad', 'failed')];
   if (result.backup === undefined) {
     if (result.skipped) return [`  ${name}`, kind, 'skipped'];
-    const { look, quiesce } = result;
-    const size = look.estimatedBytes === undefined ? '' : `about ${formatBytes(look.estimatedBytes)}`;
-    return [`  ${name}`, kind, quiesceText(quiesce), size, '', formatCounts(look.counts)];
+    const { look, quiesce, expected } = result;
+    const bytes = expected?.sizeBytes ?? look.estimatedBytes;
+    const size = bytes === undefined ? '' : `about ${formatBytes(bytes)}`;
+    const time = expected === undefined ? '' : `about ${formatDuration(expected.durationMs)}`;
+    return [`  ${name}`, kind, quiesceText(quiesce, expected), size, time, formatCounts(look.counts)];
   }
   const { metadata } = result.backup;
   const { raw_size_bytes: raw, size_bytes: size, downtime_ms: downtime = 0 } = metadata;
@@ -43,8 +45,20 @@ function rowOf(result: StoreResult, paint: Paint): string[] {
   return [`  ${name}`, kind, held, sizes, formatDuration(result.durationMs), formatCounts(metadata.counts)];
 }
 
-function quiesceText(quiesce: string): string {
-  return quiesce === 'none' ? 'hot' : `would ${quiesce}`;
+function quiesceText(quiesce: string, expected: { downtimeMs: number } | undefined): string {
+  if (quiesce === 'none') return 'hot';
+  return expected === undefined
+    ? `would ${quiesce}`
+    : `would ${quiesce} for about ${formatDuration(expected.downtimeMs)}`;
+}
+
+/** By what the last backups took. */
+function foreseenText({ expected }: BackupResult): string {
+  if (!expected || expected.durationMs === 0) return '';
+  const { durationMs, sizeBytes, heldMs, unknown } = expected;
+  const held = heldMs === undefined ? '' : `, clients held about ${formatDuration(heldMs)}`;
+  const others = unknown === 0 ? '' : ` (but for ${plural(unknown, 'store')} that nothing is known of)`;
+  return ` in about ${formatDuration(durationMs)}, about ${formatBytes(sizeBytes)}${held}${others}`;
 }
 
 /** What holds for all of them together. */
@@ -62,7 +76,7 @@ function sumOf(result: BackupResult, exitCode: number, paint: Paint): string {
   const failed = exitCode === 0 ? '' : paint('bad', ` · exit ${exitCode}`);
   const planned = good.filter((store) => store.backup === undefined && !store.skipped);
   if (planned.length > 0) {
-    return `dry run: ${planned.length} of ${plural(stores.length, 'store')} can be backed up; nothing was written${failed}`;
+    return `dry run: ${planned.length} of ${plural(stores.length, 'store')} can be backed up${foreseenText(result)}; nothing was written${failed}`;
   }
   const bytes = made.reduce((sum, { metadata }) => sum + metadata.size_bytes, 0);
   const skipped = good.length - made.length;
@@ -72,7 +86,7 @@ function sumOf(result: BackupResult, exitCode: number, paint: Paint): string {
 }
 
 export function backupJson(result: BackupResult): Record<string, unknown> {
-  const { setId, durationMs, stores, skewMs, consistent } = result;
+  const { setId, durationMs, stores, skewMs, consistent, expected } = result;
   return {
     set_id: setId,
     ok: stores.every(({ ok }) => ok),
@@ -80,6 +94,14 @@ export function backupJson(result: BackupResult): Record<string, unknown> {
     skew_ms: skewMs,
     consistent: consistent?.isConsistent ?? false,
     held_ms: consistent?.heldMs,
+    ...(expected && {
+      expected: {
+        duration_ms: expected.durationMs,
+        size_bytes: expected.sizeBytes,
+        held_ms: expected.heldMs,
+        unknown_stores: expected.unknown,
+      },
+    }),
     stores: stores.map(storeJson),
   };
 }
@@ -95,5 +117,13 @@ function storeJson(result: StoreResult): Record<string, unknown> {
     ...head,
     look: { source, store_version: version, counts, estimated_bytes: estimatedBytes, is_empty: isEmpty },
     quiesce: result.quiesce,
+    ...(result.expected && {
+      expected: {
+        size_bytes: result.expected.sizeBytes,
+        duration_ms: result.expected.durationMs,
+        downtime_ms: result.expected.downtimeMs,
+        backups: result.expected.backups,
+      },
+    }),
   };
 }

@@ -92,10 +92,32 @@ describe('the answer of backup', () => {
   it('never calls a dry run a backup', () => {
     const looked = { source: {}, counts: { files: 1 }, volumes: [], isEmpty: false, estimatedBytes: 5 * MB };
     const dry = { store: configured('vectors'), ok: true, look: looked, quiesce: 'stop' } as const;
-    const lines = backupText({ setId: 's', durationMs: 1, stores: [dry] }, around, look);
+    const first = { ...dry, expected: undefined };
+    const lines = backupText({ setId: 's', durationMs: 1, stores: [first] }, around, look);
     expect(lines[2]).toContain('would stop  about 5.0 MB');
     expect(lines.at(-1)).toBe('dry run: 1 of 1 store can be backed up; nothing was written');
     expect(lines.join('\n')).not.toContain('backed up ·');
+  });
+
+  it('says in a dry run what it will take', () => {
+    const looked = { source: {}, counts: {}, volumes: [], isEmpty: false, estimatedBytes: 5 * MB };
+    const known = { sizeBytes: 3 * MB, durationMs: 12_800, downtimeMs: 4100, backups: 5 };
+    const dry = { store: configured('vectors'), ok: true, look: looked, quiesce: 'stop' } as const;
+    const expected = { sizeBytes: 3 * MB, durationMs: 12_800, heldMs: 700, unknown: 1 };
+    const stores = [
+      { ...dry, expected: known },
+      { ...dry, store: configured('graph'), expected: undefined },
+    ];
+    const result = { setId: 's', durationMs: 1, stores, expected };
+    const lines = backupText(result, around, look);
+    expect(lines[2]).toBe('  vectors  chromadb  would stop for about 4.1 s  about 3.0 MB  about 12.8 s');
+    expect(lines.at(-1)).toBe(
+      'dry run: 2 of 2 stores can be backed up in about 12.8 s, about 3.0 MB, clients held about 0.7 s (but for 1 store that nothing is known of); nothing was written',
+    );
+    expect(backupJson(result)).toMatchObject({
+      expected: { duration_ms: 12_800, held_ms: 700, unknown_stores: 1 },
+      stores: [{ expected: { downtime_ms: 4100 } }, { store: 'graph' }],
+    });
   });
 });
 
