@@ -14,6 +14,11 @@ export const errorCatalogue = {
   damaged: { exitCode: 7, meaning: 'verify or drill found damage' },
   locked: { exitCode: 8, meaning: 'another run holds the lock' },
   unhealthy: { exitCode: 9, meaning: 'status is not healthy' },
+  rolled_back: { exitCode: 10, meaning: 'guard: rolled back, all is as it was before the command' },
+  needs_human: {
+    exitCode: 11,
+    meaning: 'guard: a person must decide (the message says what state things are in)',
+  },
   usage: { exitCode: 64, meaning: 'wrong usage' },
   config: { exitCode: 78, meaning: 'wrong configuration' },
   interrupted: { exitCode: 130, meaning: 'interrupted (Ctrl+C, SIGINT)' },

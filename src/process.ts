@@ -15,6 +15,14 @@ export interface ProgramOptions {
   readonly signal?: AbortSignal | undefined;
   /** Each line of its stdout and stderr as it comes, without the line end. */
   readonly onLine?: (line: string) => void;
+  /** Called with its process id as soon as it runs. */
+  readonly onStart?: (pid: number) => void;
+  /** What asks it to end when `signal` is aborted; SIGTERM where it is missing. */
+  readonly abortSignal?: () => NodeJS.Signals;
+  /** Between the polite end and the other one; 5 s where it is missing. */
+  readonly graceMs?: number;
+  /** Of a line only so many characters are kept; 1000 where it is missing. */
+  readonly longestLine?: number;
 }
 
 export interface ProgramEnd {
@@ -28,12 +36,11 @@ export interface ProgramEnd {
   readonly lastLines: readonly string[];
 }
 
-/** Between the polite end and the other one. */
-const graceMs = 5000;
+const usualGraceMs = 5000;
 /** What it has left running may hold its output open. */
 const outputGraceMs = 1000;
 const keptLines = 20;
-const longestLine = 1000;
+const usualLongestLine = 1000;
 
 /** Never throws for what the program does; the end says it. */
 export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<ProgramEnd> {
@@ -42,7 +49,7 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   if (signal?.aborted) return { how: 'aborted', message: 'was not started: interrupted', lastLines: [] };
   const lastLines: string[] = [];
   const child = start(file, args, options);
-  const output = followOutput(child, (line) => {
+  const output = followOutput(child, options.longestLine ?? usualLongestLine, (line) => {
     lastLines.push(line);
     if (lastLines.length > keptLines) lastLines.shift();
     options.onLine?.(line);
@@ -50,12 +57,13 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   let ended: 'late' | 'aborted' | undefined;
   const end = (why: 'late' | 'aborted') => {
     ended ??= why;
-    endTree(child);
+    endTree(child, why === 'aborted' ? options.abortSignal?.() : undefined, options.graceMs);
   };
   const late = setTimeout(() => end('late'), deadlineMs);
   const onAbort = () => end('aborted');
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
+    if (child.pid !== undefined) options.onStart?.(child.pid);
     const result = await child;
     await output;
     return { ...endOf(result, ended, deadlineMs), lastLines };
@@ -85,10 +93,10 @@ function start(file: string, args: readonly string[], { cwd, environment }: Prog
 type Child = ReturnType<typeof start>;
 
 /** Resolves when all has come, or a moment after the end. */
-async function followOutput(child: Child, onLine: (line: string) => void): Promise<void> {
+async function followOutput(child: Child, longest: number, onLine: (line: string) => void): Promise<void> {
   const streams = [child.stdout, child.stderr].filter((stream) => stream !== null && stream !== undefined);
   const read = streams.map((stream) => {
-    splitLines(stream, onLine);
+    splitLines(stream, longest, onLine);
     return once(stream, 'close');
   });
   child.once('exit', () => {
@@ -101,22 +109,22 @@ async function followOutput(child: Child, onLine: (line: string) => void): Promi
 }
 
 /** Of a line only the beginning is kept, however long it gets. */
-function splitLines(stream: Readable, onLine: (line: string) => void): void {
+function splitLines(stream: Readable, longest: number, onLine: (line: string) => void): void {
   let begun = '';
   const tell = () => onLine(begun.replace(/\r$/, ''));
   stream.setEncoding('utf8').on('data', (text: string) => {
     const [first = '', ...others] = text.split('\n');
-    begun = (begun + first).slice(0, longestLine);
+    begun = (begun + first).slice(0, longest);
     for (const next of others) {
       tell();
-      begun = next.slice(0, longestLine);
+      begun = next.slice(0, longest);
     }
   });
   stream.on('end', () => begun !== '' && tell());
 }
 
 /** Asks the whole group to end; what has not ended after a while, or is left when the program itself has, is made to. */
-function endTree(child: Child): void {
+function endTree(child: Child, politely: NodeJS.Signals = 'SIGTERM', graceMs = usualGraceMs): void {
   const { pid } = child;
   if (pid === undefined) return;
   if (process.platform === 'win32') {
@@ -124,7 +132,7 @@ function endTree(child: Child): void {
     void execa('taskkill', ['/pid', String(pid), '/T', '/F'], { reject: false });
     return;
   }
-  signalGroup(pid, 'SIGTERM');
+  signalGroup(pid, politely);
   const hard = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
   child.once('exit', () => {
     clearTimeout(hard);

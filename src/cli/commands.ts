@@ -1,8 +1,9 @@
 // The commands: names, arguments, flags and examples. What a command does is loaded when it runs.
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { AdoptFlags } from './adopt.ts';
 import type { BackupFlags } from './backup.ts';
 import type { DrillFlags } from './drill.ts';
+import type { GuardFlags } from './guard.ts';
 import { examples } from './help.ts';
 import type { InitFlags } from './init.ts';
 import type { NotifyFlags } from './notify.ts';
@@ -25,6 +26,7 @@ export function declareCommands(program: Command, start: Start): void {
   declareVerify(program, start);
   declareDrill(program, start);
   declareRestore(program, start);
+  declareGuard(program, start);
   declarePrune(program, start);
   declarePin(program, start);
   declareAdopt(program, start);
@@ -308,6 +310,47 @@ function declareRestore(program: Command, start: Start): void {
       return start(async (session) =>
         (await import('./restore.ts')).runRestore(session, backup, only, flags),
       );
+    });
+}
+
+function declareGuard(program: Command, start: Start): void {
+  const also = (value: string, before: string[]) => [...before, value];
+  program
+    .command('guard')
+    .description(
+      'run a command, such as an upgrade, with a way back: backup before, look at the stores after, roll back what is not well',
+    )
+    .usage('[options] [STORE...] -- COMMAND...')
+    .argument('[STORE...]', 'names of stores: all that are configured or found, or those named')
+    .option(
+      '--rollback <WHEN>',
+      'when something is wrong: ask, auto (do it) or never; without a terminal ask is never',
+      'ask',
+    )
+    .option('--deadline <DURATION>', 'how long COMMAND may take, such as 10m')
+    .option(
+      '--drill-image <IMAGE>',
+      'first restore the backup into a throwaway place under this image; STORE=IMAGE where there are several',
+      also,
+      [],
+    )
+    .option('--may-shrink <PERCENT>', 'how much less than before may be there afterwards', '0')
+    .option('--volume <NAME>', 'of the stores that are found, take the one in this volume (VOLUME_NAME)')
+    .option('--project <NAME>', 'find stores only in this compose project (COMPOSE_PROJECT_NAME)')
+    .option('--undo', 'of a guard that waits: go back')
+    .option('--accept', 'of a guard that waits: keep things as they are')
+    .addOption(new Option('--run <COMMAND>', 'all that follows "--"').argParser(also).default([]).hideHelp())
+    .addHelpText(
+      'after',
+      examples(
+        ['pkbackup guard vectors -- docker compose up -d vectors', 'upgrade, and ask where it went wrong'],
+        ['pkbackup guard --rollback auto -- ./upgrade.sh', 'all stores, without anybody watching'],
+        ['pkbackup guard vectors --drill-image chromadb/chroma:1.5.0 -- ./up.sh', 'would it come up at all?'],
+        ['pkbackup guard --undo', 'back to what was before, of a guard that waits'],
+      ),
+    )
+    .action((stores: string[], flags: GuardFlags) => {
+      return start(async (session) => (await import('./guard.ts')).runGuard(session, stores, flags));
     });
 }
 

@@ -13,7 +13,7 @@ import { duration } from './values.ts';
 export async function openRun(
   session: Session,
   command: string,
-  { heals = true }: { heals?: boolean } = {},
+  { heals = true, leavesGuards = false }: { heals?: boolean; leavesGuards?: boolean } = {},
 ): Promise<Run> {
   const { repository, environment, config, stores } = await session.settings();
   const { wait } = session.flags;
@@ -27,7 +27,7 @@ export async function openRun(
     ...(wait !== undefined && { lockWaitMs: duration('--wait', wait) }),
   };
   if (!heals) return run;
-  const { done } = await recover(run, { clientsRelease: config?.clientsRelease });
+  const { done } = await recover(run, { clientsRelease: config?.clientsRelease, leavesGuards });
   for (const { message } of done) session.emit({ type: 'warning', message });
   return { ...run, docker: dockerWithoutOrphans(run) };
 }

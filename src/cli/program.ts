@@ -7,7 +7,7 @@ import { errorJson, errorLines } from '../reporters/error-text.ts';
 import type { LogFile } from '../reporters/log-file.ts';
 import { paintFor, wantsColour } from '../reporters/palette.ts';
 import { version } from '../version.ts';
-import { foldCheckCommand } from './check-command.ts';
+import { foldCommands } from './check-command.ts';
 import { declareCommands, type Start } from './commands.ts';
 import type { GlobalFlags } from './flags.ts';
 import { rootHelp } from './help.ts';
@@ -21,7 +21,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     exitCode = await runCommand(program.opts<GlobalFlags>(), work);
   });
   try {
-    const folded = foldCheckCommand(argv);
+    const folded = foldCommands(argv);
     await program.parseAsync(withDefaultCommand(program, folded), { from: 'user' });
     return exitCode;
   } catch (error) {

@@ -15,6 +15,7 @@ export async function runRecover(session: Session, flags: RecoverFlags): Promise
   const { done, ok } = await recover(run, {
     dryRun: flags.dryRun === true,
     withHelpers: true,
+    isAsked: true,
     clientsRelease: config?.clientsRelease,
   });
   session.answer({

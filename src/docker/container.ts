@@ -52,6 +52,9 @@ export const restoreLabel = 'pkbackup.restore';
 /** The id of the drill that a container, a volume or a network is for. */
 export const drillLabel = 'pkbackup.drill';
 
+/** The id of the guard that a keeper is for. */
+export const guardLabel = 'pkbackup.guard';
+
 export const isHelper = (container: Pick<Container, 'labels'>): boolean =>
   container.labels[helperLabel] === '1';
 

@@ -175,17 +175,29 @@ export async function removeContainer(
   const what = `remove container "${container.name}"`;
   const path = `/containers/${encodeURIComponent(container.id)}`;
   try {
-    const force = options?.spares ? 0 : 1;
-    await engine.call({ method: 'DELETE', path, query: { force, v: 1 }, act: what }, options);
+    const query = { force: options?.spares ? 0 : 1, v: options?.keepsVolumes ? 0 : 1 };
+    await engine.call({ method: 'DELETE', path, query, act: what }, options);
   } catch (error) {
     // 409: another removal of it is under way, or it runs and is spared.
     if (!hasStatus(error, 404, 409)) throw error;
   }
 }
 
+export async function renameContainer(
+  engine: Engine,
+  container: Named,
+  name: string,
+  options?: CallOptions,
+): Promise<void> {
+  const request = { method: 'POST', path: pathOf(container.id, 'rename'), query: { name } } as const;
+  await engine.call({ ...request, act: `rename container "${container.name}" to "${name}"` }, options);
+}
+
 export interface RemoveOptions extends CallOptions {
   /** One that runs is left alone; also one that is started in that moment. */
   readonly spares?: boolean;
+  /** Those without a name stay too. */
+  readonly keepsVolumes?: boolean;
 }
 
 export type Named = Pick<Container, 'id' | 'name'>;

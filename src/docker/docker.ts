@@ -11,6 +11,7 @@ import {
   type Named,
   pauseContainer,
   removeContainer,
+  renameContainer,
   startContainer,
   stopContainer,
   unpauseContainer,
@@ -35,6 +36,7 @@ import {
   runOnce,
 } from './helpers.ts';
 import { type Image, imageIfThere, listImages, makeEmptyImage, removeImage } from './images.ts';
+import { type Keeper, type KeepOptions, keep, listKeepers, remakeKept, removeKeepers } from './keepers.ts';
 import { type LogOptions, readLog } from './logs.ts';
 import { clearDeadThrowaway, findOrphanThrowaways, openThrowaway, type Throwaway } from './throwaway.ts';
 import {
@@ -93,6 +95,15 @@ export interface Docker {
   clearThrowaway(id: string, options?: CallOptions): Promise<void>;
   /** Ids of drills of which something is left. */
   orphanThrowaways(isAlive: (owner: HelperOwner) => boolean, options?: CallOptions): Promise<string[]>;
+  /** A container that is never started, made like this one: see `keepers.ts`. */
+  keep(container: Named, options: KeepOptions): Promise<Keeper>;
+  keepers(guardId: string, options?: CallOptions): Promise<Omit<Keeper, 'remake'>[]>;
+  /** What it keeps, made again under a name of its own and not started. */
+  remakeKept(keeper: Named, options?: CallOptions): Promise<{ id: string; image: string }>;
+  removeKeepers(guardId: string, options?: CallOptions): Promise<void>;
+  rename(container: Named, name: string, options?: CallOptions): Promise<void>;
+  /** Whatever it does at the moment; all its volumes stay. */
+  removeContainer(container: Named, options?: CallOptions): Promise<void>;
   /** What a container has written to its log, both streams as they came. */
   log(id: string, options?: LogOptions): Promise<string>;
 
@@ -169,6 +180,13 @@ function dockerOver(engine: Engine, version: string): Docker {
     openThrowaway: (id, options) => openThrowaway(engine, id, options),
     clearThrowaway: (id, options) => clearDeadThrowaway(engine, id, options),
     orphanThrowaways: (isAlive, options) => findOrphanThrowaways(engine, isAlive, options),
+    keep: (container, options) => keep(engine, container, options),
+    keepers: (guardId, options) => listKeepers(engine, guardId, options),
+    remakeKept: (keeper, options) => remakeKept(engine, keeper, options),
+    removeKeepers: (guardId, options) => removeKeepers(engine, guardId, options),
+    rename: (container, name, options) => renameContainer(engine, container, name, options),
+    removeContainer: (container, options) =>
+      removeContainer(engine, container, { ...options, keepsVolumes: true }),
     log: async (id, options) => (await readLog(engine, id, options)).all.toString('utf8'),
     volumes: (options) => listVolumes(engine, options),
     volume: (name, options) => volumeIfThere(engine, name, options),

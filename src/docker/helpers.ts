@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { PkbackupError } from '../errors.ts';
-import { helperLabel, isHelper, restoreLabel } from './container.ts';
+import { guardLabel, helperLabel, isHelper, restoreLabel } from './container.ts';
 import { inspectIfThere, removeContainer, type Summary, startContainer, summarise } from './containers.ts';
 import { type CallOptions, lateSignal, sleep, throwIfAborted } from './deadline.ts';
 import type { Engine } from './engine.ts';
@@ -107,6 +107,8 @@ export async function findOrphanHelpers(
   const all = await summarise(engine, options);
   return all.filter(({ labels, isRunning, hasEnded }) => {
     if (labels[helperLabel] !== '1') return false;
+    // It outlives its process on purpose: the journal of the guard says for how long.
+    if (labels[guardLabel] !== undefined) return false;
     // In the middle of a swap, or broken off there, perhaps: whoever recovers the restore knows what to do.
     if ((isRunning || hasEnded) && labels[restoreLabel] !== undefined) return false;
     return !isAlive(ownerOf(labels));

@@ -80,6 +80,21 @@ export async function makeEmptyImage(engine: Engine, options: CallOptions = {}):
   return id;
 }
 
+/** One more name for it. */
+export async function tagImage(
+  engine: Engine,
+  id: string,
+  { repository, tag }: { readonly repository: string; readonly tag: string },
+  options?: CallOptions,
+): Promise<void> {
+  const request = {
+    method: 'POST',
+    path: `/images/${encodePath(id)}/tag`,
+    act: `tag image "${id}"`,
+  } as const;
+  await engine.call({ ...request, query: { repo: repository, tag } }, options);
+}
+
 export async function removeImage(engine: Engine, id: string, options?: CallOptions): Promise<void> {
   try {
     const request = {

@@ -17,5 +17,6 @@ export type {
   RunResult,
 } from './helpers.ts';
 export type { Image } from './images.ts';
+export type { Keeper, KeepOptions } from './keepers.ts';
 export type { ServerOptions, Throwaway } from './throwaway.ts';
 export type { Volume } from './volumes.ts';

@@ -11,6 +11,10 @@ export interface RecoverResult {
 export interface RecoverOptions {
   readonly dryRun?: boolean;
   readonly withHelpers?: boolean;
+  /** Somebody asks for it: what takes a decision is looked at. */
+  readonly isAsked?: boolean;
+  /** Not looked at: the command itself decides of them. */
+  readonly leavesGuards?: boolean;
   /** The user's program that lets go clients outside Docker: of the configuration, never of a journal. */
   readonly clientsRelease?: CommandLine | undefined;
 }
@@ -60,7 +64,7 @@ type Attempt = (
 
 async function settle(
   run: Run,
-  { dryRun = false, clientsRelease }: RecoverOptions,
+  { dryRun = false, clientsRelease, isAsked = false, leavesGuards = false }: RecoverOptions,
   attempt: Attempt,
 ): Promise<RecoveredThing[]> {
   const letGo = () =>
@@ -86,7 +90,13 @@ async function settle(
     const { recoverDrills } = await import('./drill-journal.ts');
     return recoverDrills(run, { dryRun });
   });
-  return [...released, ...outside, ...undone, ...ended, ...drills];
+  // When no restore of theirs is half done any more.
+  const guards = await attempt('guards that a crash broke off', async () => {
+    if (leavesGuards) return [];
+    const { recoverGuards } = await import('./recover-guards.ts');
+    return recoverGuards(run, { dryRun, isAsked });
+  });
+  return [...released, ...outside, ...undone, ...ended, ...drills, ...guards];
 }
 
 /** At the first call the helper containers of dead runs go, with a warning each. */

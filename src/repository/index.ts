@@ -23,6 +23,7 @@ import { asNotWritable } from './writable.ts';
 export type { Adoption } from './adopt.ts';
 export type { CheckLevel } from './checks.ts';
 export type { DrillRecord } from './drill-record.ts';
+export type { GuardRecord, GuardStep, RollbackMode } from './guard-record.ts';
 export type { Healed } from './heal.ts';
 export type { Backup, Leftover, Listing } from './listing.ts';
 export type { Manifest, ManifestFiles } from './manifest.ts';

@@ -64,19 +64,49 @@ export async function waitForServer(server: Server): Promise<void> {
 export async function compareWithServer(server: Server, collections: readonly Collection[]): Promise<Counts> {
   const api = await apiOf(server);
   if (!api) throw new PkbackupError('restore_failed', `container "${server.container.name}" does not answer`);
-  const requests = collections.flatMap((collection) => [
+  const answers = await askAll(server, countingRequests(api, collections));
+  for (const [index, collection] of collections.entries()) {
+    compareOne(collection, answers[index * 2], answers[index * 2 + 1]);
+  }
+  const records = collections.reduce((sum, collection) => sum + collection.records, 0);
+  return { collections: collections.length, records };
+}
+
+/**
+ * How many records it has of these collections now, and whether it can still give vectors of them. One that is not there is no
+ * finding, but missing in the counts.
+ */
+export async function countServed(
+  server: Server,
+  collections: readonly Collection[],
+): Promise<{ findings: string[]; counts: Counts }> {
+  const api = await apiOf(server);
+  if (!api) throw new PkbackupError('unhealthy', `container "${server.container.name}" does not answer`);
+  const answers = await askAll(server, countingRequests(api, collections));
+  const findings: string[] = [];
+  const counts = { collections: 0, records: 0 };
+  for (const [index, { name }] of collections.entries()) {
+    const [count, page] = answers.slice(index * 2);
+    if (count?.status !== 200) continue;
+    counts.collections += 1;
+    counts.records += Number(count.body);
+    const wanted = Math.min(10, Number(count.body));
+    const vectors = (parse(page?.body ?? '') as { embeddings?: unknown[] } | undefined)?.embeddings ?? [];
+    if (page?.status !== 200 || vectors.length < wanted)
+      findings.push(`collection "${name}": the server cannot give its vectors: ${said(page)}`);
+  }
+  return { findings, counts };
+}
+
+/** Two for each: how many, and a page with vectors. */
+function countingRequests(api: Api, collections: readonly Collection[]): Request[] {
+  return collections.flatMap((collection) => [
     { path: `${api.collection(collection)}/count${api.query(collection)}` },
     {
       path: `${api.collection(collection)}/get${api.query(collection)}`,
       body: { limit: 10, include: ['embeddings'] },
     },
   ]);
-  const answers = await askAll(server, requests);
-  for (const [index, collection] of collections.entries()) {
-    compareOne(collection, answers[index * 2], answers[index * 2 + 1]);
-  }
-  const records = collections.reduce((sum, collection) => sum + collection.records, 0);
-  return { collections: collections.length, records };
 }
 
 /**

@@ -20,7 +20,7 @@ import {
   readChromaFiles,
 } from './chromadb-files.ts';
 import { keepTrue, takeSamples } from './chromadb-samples.ts';
-import { compareWithServer, waitForServer } from './chromadb-server.ts';
+import { compareWithServer, countServed, waitForServer } from './chromadb-server.ts';
 import { FilePicker, nameInside } from './copied-files.ts';
 import { roomFor } from './free-space.ts';
 import {
@@ -32,7 +32,16 @@ import {
   repositoryOf,
   tagOf,
 } from './mounted-data.ts';
-import type { BackupFacts, Look, Restoration, Sample, Source, Store, StoreContext } from './store.ts';
+import type {
+  BackupFacts,
+  Content,
+  Look,
+  Restoration,
+  Sample,
+  Source,
+  Store,
+  StoreContext,
+} from './store.ts';
 import { composeLabels, volumeName, volumeToRestore, warnOfDevice } from './volume.ts';
 import { imagesFor, isHostPath, openHelper, type Place, readPlace } from './volume-place.ts';
 import { planVolumeRestore, resumeVolumeRestore } from './volume-restore.ts';
@@ -151,6 +160,15 @@ export const chromadb: Store<Target> = {
 
   resumeRestore: (_target, state, _backup, context) => resumeVolumeRestore(state, context),
   openDrill: openChromaDrill,
+
+  async askServer(target, content, context) {
+    const docker = await context.docker();
+    const { signal } = context;
+    const container = await serverContainer(docker, target, context);
+    const server = { docker, container, port: target.port, signal };
+    await waitForServer(server);
+    return countServed(server, (await filesIn(content, context)).collections);
+  },
 
   async check(content, backup, context) {
     const directory = join(context.scratchDir, `checked-${randomBytes(4).toString('hex')}`);
@@ -340,6 +358,29 @@ function countsOf(directory: string): Counts {
         cause: error,
       },
     );
+  }
+}
+
+async function serverContainer(docker: Docker, target: Target, { signal }: StoreContext): Promise<Container> {
+  if (target.container !== undefined) return docker.findContainer(target.container, { signal });
+  const users = await docker.containersOf(target.volume ?? '', { signal });
+  const found = users.find((user) => isUp(user) && chromadb.recognise?.(user));
+  if (found) return found;
+  throw new PkbackupError('not_found', `no server runs on volume "${target.volume}"`);
+}
+
+/** Of the database alone: what its index files hold the server says. */
+async function filesIn(content: Content, { scratchDir, signal }: StoreContext): Promise<ChromaFiles> {
+  const directory = join(scratchDir, `asked-${randomBytes(4).toString('hex')}`);
+  await extractTree(content.tar(), directory, {
+    signal,
+    keepOwner: false,
+    only: (entry) => entry.type === 'file' && databaseFiles.includes(nameInside(entry)),
+  });
+  try {
+    return readChromaFiles(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
   }
 }
 

@@ -44,6 +44,7 @@ export const postgres: Store<Target> = {
   kind: 'postgres',
   schema,
   quiesce: { default: 'none', allowed: ['none'], graceSeconds: 120 },
+  restoresByServer: true,
 
   recognise(container) {
     const isServer = 'PGDATA' in container.env || 'PG_MAJOR' in container.env;

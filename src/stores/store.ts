@@ -25,6 +25,9 @@ export interface Store<Target = unknown> {
     readonly usualStopMs?: number;
   };
 
+  /** It is restored through its server, which MUST run for that. */
+  readonly restoresByServer?: boolean;
+
   /** The target for a container that runs this kind of server; undefined where it is something else. */
   recognise?(container: Container): Target | undefined;
 
@@ -87,6 +90,16 @@ export interface Store<Target = unknown> {
     options: DrillOptions,
     context: StoreContext,
   ): Promise<DrillPlace<Target>>;
+
+  /**
+   * Asks the running server what it has of a backup, wherever it looks for its data: after an upgrade that is the question.
+   * Missing where `look` asks the server itself. Fewer than there were are no finding here: who asks compares the counts.
+   */
+  askServer?(
+    target: Target,
+    content: Content,
+    context: StoreContext,
+  ): Promise<Pick<ContentReport, 'findings' | 'counts'>>;
 
   /** The content level of verify: the database inside is opened in `context.scratchDir` and checked by its own means. */
   check(content: Content, backup: BackupFacts, context: StoreContext): Promise<ContentReport>;

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { foldCheckCommand, unfoldCheckCommand } from '../../src/cli/check-command.ts';
+import { foldCommands, unfoldCheckCommand } from '../../src/cli/check-command.ts';
 import { lines, pkbackup } from './program.ts';
 
 let cwd: string;
@@ -122,7 +122,7 @@ test.each([
 });
 
 test('what follows --check is none of our flags, before it they are', () => {
-  const [first, second, ...others] = foldCheckCommand([
+  const [first, second, ...others] = foldCommands([
     'drill',
     '--quiet',
     '--check',
@@ -134,5 +134,5 @@ test('what follows --check is none of our flags, before it they are', () => {
   expect([first, second, others[0]]).toEqual(['drill', '--quiet', '--check']);
   expect(unfoldCheckCommand(others.slice(1))).toEqual(['sh', '-c', 'exit 0', '--json']);
   expect(unfoldCheckCommand(['./ask.sh'])).toEqual(['./ask.sh']);
-  expect(foldCheckCommand(['list', '--check', 'x', 'y'])).toEqual(['list', '--check', 'x', 'y']);
+  expect(foldCommands(['list', '--check', 'x', 'y'])).toEqual(['list', '--check', 'x', 'y']);
 });
