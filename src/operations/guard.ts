@@ -251,7 +251,8 @@ async function settle(
     return { outcome: findings.length === 0 ? 'fine' : 'not-run', findings, restored: [] };
   }
   for (const message of findings) run.emit({ type: 'warning', message });
-  await tryToNote(run, journal, { step: 'waiting', findings });
+  // What is to be done by itself is never noted as waiting: a crash must not make it wait.
+  if (options.rollback !== 'auto') await tryToNote(run, journal, { step: 'waiting', findings });
   if (!(await isToGoBack(run, findings, options))) return { outcome: 'waiting', findings, restored: [] };
   return goBack(calm, journal, findings);
 }

@@ -114,15 +114,18 @@ async function decide(
     await endGuard(run, journal);
     return { ok: true, message: `ended the guard of ${names}: all that the backup has is there` };
   }
+  if (record.rollback === 'auto') return undo(run, journal, findings);
   await journal.note({ step: 'waiting', findings });
-  return record.rollback === 'auto'
-    ? undo(run, journal)
-    : { ok: false, message: waitingText(journal.record) };
+  return { ok: false, message: waitingText(journal.record) };
 }
 
-async function undo(run: Run, journal: GuardJournal): Promise<RecoveredThing> {
+async function undo(
+  run: Run,
+  journal: GuardJournal,
+  because: readonly string[] = journal.record.findings,
+): Promise<RecoveredThing> {
   const names = namesOf(journal.record);
-  const { outcome, findings } = await goBack(run, journal, journal.record.findings);
+  const { outcome, findings } = await goBack(run, journal, because);
   if (outcome === 'rolled-back')
     return { ok: true, message: `rolled back ${names}, whose guard was broken off` };
   return { ok: false, message: `${names} could not be rolled back: ${findings.at(-1)}` };
