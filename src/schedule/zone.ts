@@ -96,3 +96,11 @@ function changeBetween(timeZone: string, fromMs: number, toMs: number): number {
   }
   return high;
 }
+
+/** Whether the clock is whole hours away from UTC, for the two years after `from`. */
+export function hasWholeHours(timeZone: string, from: Date): boolean {
+  for (let ms = from.getTime(); ms < from.getTime() + 2 * 366 * dayMs; ms += 12 * hourMs) {
+    if (offsetMs(timeZone, ms) % hourMs !== 0) return false;
+  }
+  return true;
+}
