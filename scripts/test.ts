@@ -9,6 +9,7 @@ const nightly = {
   PKBACKUP_TEST_KILLS: '300',
   PKBACKUP_TEST_INTERRUPTS: '100',
   PKBACKUP_TEST_RESTARTS: '20',
+  PKBACKUP_TEST_LOOP_MINUTES: '60',
 };
 
 const reporters = ['--reporter=default', '--reporter=./test/closing-reporter.ts'];

@@ -39,6 +39,7 @@ export const allowed: Readonly<Record<string, Allowed>> = {
       'reporters',
       'repository',
       'retention',
+      'schedule',
       'stores',
     ],
     types: [],

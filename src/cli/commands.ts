@@ -11,11 +11,16 @@ import type { PinFlags } from './pin.ts';
 import type { PruneFlags } from './prune.ts';
 import type { RecoverFlags } from './recover.ts';
 import type { RestoreFlags } from './restore.ts';
+import { declareScheduleCommands } from './schedule-commands.ts';
 import type { Session } from './session.ts';
 import type { VerifyFlags } from './verify.ts';
 
 /** Gives the work its session and takes its exit code. */
-export type Start = (work: (session: Session) => Promise<number>) => Promise<void>;
+export type Start = (
+  work: (session: Session) => Promise<number>,
+  /** A signal is how it is meant to end: the exit code says only what came of the work. */
+  options?: { readonly endsBySignal?: boolean },
+) => Promise<void>;
 
 export function declareCommands(program: Command, start: Start): void {
   declareInit(program, start);
@@ -32,6 +37,7 @@ export function declareCommands(program: Command, start: Start): void {
   declareAdopt(program, start);
   declareRecover(program, start);
   declareNotify(program, start);
+  declareScheduleCommands(program, start);
   program.command('overview', { hidden: true }).action(() => {
     return start(async (session) => (await import('./status.ts')).runOverview(session));
   });

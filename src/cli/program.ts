@@ -17,8 +17,8 @@ import { listenForSignals } from './signals.ts';
 /** Parses, runs, reports; the exit code is the result, and nothing is thrown. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   let exitCode = 0;
-  const program = createProgram(async (work) => {
-    exitCode = await runCommand(program.opts<GlobalFlags>(), work);
+  const program = createProgram(async (work, options) => {
+    exitCode = await runCommand(program.opts<GlobalFlags>(), work, options);
   });
   try {
     const folded = foldCommands(argv);
@@ -76,7 +76,11 @@ function createProgramFor(program: Command): Command {
   return copy;
 }
 
-async function runCommand(flags: GlobalFlags, work: (session: Session) => Promise<number>): Promise<number> {
+async function runCommand(
+  flags: GlobalFlags,
+  work: (session: Session) => Promise<number>,
+  { endsBySignal = false }: Parameters<Start>[1] = {},
+): Promise<number> {
   let session: Session | undefined;
   let log: LogFile | undefined;
   const tell = (line: string) => {
@@ -93,6 +97,7 @@ async function runCommand(flags: GlobalFlags, work: (session: Session) => Promis
     if (flags.logFile !== undefined) log = await openLog(flags.logFile, tell);
     session = openSession(flags, interruption.signal, log === undefined ? [] : [log.emit]);
     const exitCode = await work(session);
+    if (endsBySignal) return exitCode;
     return interruptedCode(interruption.signal) ?? exitCode;
   } catch (error) {
     tellError(error);
