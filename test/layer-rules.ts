@@ -15,6 +15,8 @@ export const allowed: Readonly<Record<string, Allowed>> = {
   notify: { values: [], types: [] },
   retention: { values: [], types: [] },
   schedule: { values: [], types: [] },
+  // The schedulers of the system: it runs their programs and writes their files, with the texts of `schedule`.
+  schedulers: { values: ['schedule'], types: [] },
   /** What older scripts left: it gives it in the shape that stores take, and knows neither those nor a repository. */
   legacy: { values: ['archive'], types: [] },
   /** Its listing shows what older scripts left, too. */
@@ -28,7 +30,7 @@ export const allowed: Readonly<Record<string, Allowed>> = {
     values: ['stores', 'archive', 'legacy', 'repository', 'quiesce', 'retention', 'schedule', 'docker'],
     types: ['config'],
   },
-  reporters: { values: [], types: ['operations', 'notify'] },
+  reporters: { values: [], types: ['operations', 'notify', 'schedule'] },
   cli: {
     values: [
       'config',
@@ -40,6 +42,7 @@ export const allowed: Readonly<Record<string, Allowed>> = {
       'repository',
       'retention',
       'schedule',
+      'schedulers',
       'stores',
     ],
     types: [],
