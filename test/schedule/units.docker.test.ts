@@ -31,7 +31,13 @@ function run(program: string, ...args: string[]) {
     process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu',
   );
   return execa(join(packages, 'usr', 'bin', program), args, {
-    env: { LD_LIBRARY_PATH: `${join(libraries, 'systemd')}:${libraries}`, TZ: 'UTC', LC_ALL: 'C.UTF-8' },
+    env: {
+      LD_LIBRARY_PATH: `${join(libraries, 'systemd')}:${libraries}`,
+      TZ: 'UTC',
+      LC_ALL: 'C.UTF-8',
+      XDG_RUNTIME_DIR: directory,
+      HOME: directory,
+    },
     reject: false,
     all: true,
   });
