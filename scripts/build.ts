@@ -108,8 +108,11 @@ function importedNames(): Map<string, Set<string>> {
   return found;
 }
 
-/** Programs of their own, which are started by their path beside the file that starts them. */
-const children = globSync('src/**/*-child.ts', { cwd: root }).map((path) => [basename(path, '.ts'), path]);
+/** Programs and threads of their own, which are started by their path beside the file that starts them. */
+const children = globSync('src/**/*-{child,worker}.ts', { cwd: root }).map((path) => [
+  basename(path, '.ts'),
+  path,
+]);
 
 const common: BuildOptions & { metafile: true } = {
   absWorkingDir: root,

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { PkbackupError } from '../errors.ts';
 import { type Compression, compressionLevels } from '../words.ts';
+import { looksRandom } from './looks-random.ts';
 import { longestMemberBytes } from './members.ts';
 
 export interface Codec {
@@ -14,6 +15,8 @@ export interface Codec {
   readonly headBytes: number;
   /** The member as buffers to be written one after the other. */
   compress(raw: Buffer): Promise<Buffer[]>;
+  /** The same while the caller waits. */
+  compressNow(raw: Buffer): Buffer[];
   /** Whether an archive that starts so is one of ours, or was made by another tool. */
   isOurs(head: Buffer): boolean;
   /** What the member that starts here says of itself; undefined where that cannot be. */
@@ -52,11 +55,8 @@ function gzipCodec(level: number): Codec {
   return {
     compression: 'gzip',
     headBytes: gzipHead.length + lengthsBytes,
-    async compress(raw) {
-      const plain = await gzip(raw, { level, chunkSize: roomFor(raw.length), memLevel: 9 });
-      const body = plain.subarray(plainGzipHeaderBytes);
-      return [headOf(gzipHead, body.length, raw.length), body];
-    },
+    compress: async (raw) => gzipMember(await gzip(raw, gzipOptions(raw, level)), raw),
+    compressNow: (raw) => gzipMember(zlib.gzipSync(raw, gzipOptions(raw, level)), raw),
     isOurs: (head) => startsWith(gzipHead, head),
     readHead: (head) => readHead(gzipHead, head),
     decompress: (member, rawLength) => good(gunzip(member, outputOf(rawLength)), rawLength),
@@ -66,14 +66,16 @@ function gzipCodec(level: number): Codec {
 function zstdCodec(level: number): Codec {
   const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = zlib.constants;
   const params = { [ZSTD_c_compressionLevel]: level, [ZSTD_c_checksumFlag]: 1 };
+  const optionsFor = ({ length }: Buffer) => ({
+    params,
+    chunkSize: roomFor(length),
+    pledgedSrcSize: length,
+  });
   return {
     compression: 'zstd',
     headBytes: skippableHead.length + lengthsBytes,
-    async compress(raw) {
-      const options = { params, chunkSize: roomFor(raw.length), pledgedSrcSize: raw.length };
-      const frame = await zstdCompress(raw, options);
-      return [headOf(skippableHead, frame.length, raw.length), frame];
-    },
+    compress: async (raw) => zstdMember(await zstdCompress(raw, optionsFor(raw)), raw),
+    compressNow: (raw) => zstdMember(zlib.zstdCompressSync(raw, optionsFor(raw)), raw),
     isOurs: (head) => startsWith(skippableHead, head),
     readHead: (head) => readHead(skippableHead, head),
     decompress: (member, rawLength) => {
@@ -81,6 +83,24 @@ function zstdCodec(level: number): Codec {
       return good(zstdDecompress(frame, outputOf(rawLength)), rawLength);
     },
   };
+}
+
+/** zstd passes over what cannot be compressed by itself; deflate labours at it as at anything else. */
+function gzipOptions(raw: Buffer, level: number): zlib.ZlibOptions {
+  return {
+    level: looksRandom(raw) ? zlib.constants.Z_NO_COMPRESSION : level,
+    chunkSize: roomFor(raw.length),
+    memLevel: 9,
+  };
+}
+
+function gzipMember(plain: Buffer, raw: Buffer): Buffer[] {
+  const body = plain.subarray(plainGzipHeaderBytes);
+  return [headOf(gzipHead, body.length, raw.length), body];
+}
+
+function zstdMember(frame: Buffer, raw: Buffer): Buffer[] {
+  return [headOf(skippableHead, frame.length, raw.length), frame];
 }
 
 /** Room for all of the output at once, even of what cannot be compressed: one buffer, and nothing to put together. */

@@ -2,19 +2,13 @@
 // written to a file. One pass; memory is a few members, whatever the size; a slow disk slows the source down.
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import type { Compression } from '../words.ts';
-import { codecOf } from './codec.ts';
+import { type CompressorOptions, letGoOf, openCompressor } from './compressor.ts';
 import { mapInOrder } from './in-order.ts';
 import { MemberCutter } from './members.ts';
 import { endOfArchive, type TarEntry } from './tar-format.ts';
 import { type TarPiece, TarScanner } from './tar-scan.ts';
 
-export interface ArchiveOptions {
-  readonly compression: Compression;
-  readonly level?: number;
-  /** Members compressed at once; the number of processors unless said otherwise. */
-  readonly threads?: number;
+export interface ArchiveOptions extends CompressorOptions {
   /** Entries that are left out. */
   readonly skip?: (entry: TarEntry) => boolean;
   readonly onProgress?: (rawBytes: number, writtenBytes: number) => void;
@@ -32,22 +26,27 @@ export interface ArchiveSummary {
   readonly sha256: string;
 }
 
-/** Writes `tar` to `file` from its present position; throws `bad_backup` where the tar is not whole. */
+/**
+ * Writes `tar` to `file` from its present position; throws `bad_backup` where the tar is not whole. The chunks are given up:
+ * their source MUST NOT use them again.
+ */
 export async function writeArchive(
   tar: AsyncIterable<Buffer>,
   file: FileHandle,
   options: ArchiveOptions,
 ): Promise<ArchiveSummary> {
-  const codec = codecOf(options.compression, options.level);
-  const threads = options.threads ?? availableParallelism();
+  await using compressor = openCompressor(options);
   const totals = { entries: 0, contentBytes: 0, rawSizeBytes: 0 };
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  const members = mapInOrder(cutMembers(tar, totals, options), 2 * threads, (raw) => codec.compress(raw));
+  const members = mapInOrder(cutMembers(tar, totals, options), compressor.capacity, (raw) =>
+    compressor.compress(raw),
+  );
   for await (const buffers of members) {
     options.signal.throwIfAborted();
     for (const buffer of buffers) hash.update(buffer);
     sizeBytes += await writeAll(file, buffers);
+    buffers.forEach(letGoOf);
     options.onProgress?.(totals.rawSizeBytes, sizeBytes);
   }
   return { ...totals, sizeBytes, sha256: hash.digest('hex') };

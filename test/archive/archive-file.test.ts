@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -215,4 +215,32 @@ test('an abort ends reading and writing', async () => {
   const written = writeArchive(endless(), file, { compression: 'gzip', signal: stop.signal });
   await expect(written).rejects.toThrow('abort');
   await file.close();
+});
+
+test('what is random is stored and not compressed, and what only looks so at a glance is', async () => {
+  const random = randomBytes(3 << 20);
+  const stored = await write([{ name: 'random', data: random }]);
+  expect(stored.summary.sizeBytes).toBeGreaterThan(random.length);
+  // Every byte as often as every other, so that counting bytes says random, and yet all of it is one line again and again.
+  const line = randomBytes(1024);
+  const again = await write([{ name: 'again', data: Buffer.alloc(3 << 20, line) }]);
+  expect(again.summary.sizeBytes).toBeLessThan(random.length / 10);
+  for (const { path } of [stored, again]) execFileSync('gzip', ['-t', path]);
+});
+
+test('a source that fails half-way leaves no thread behind', async () => {
+  const failing = async function* () {
+    yield* tarOf(mixed);
+    throw new Error('the source is gone');
+  };
+  const file = await open(join(directory, 'failing'), 'wx');
+  const threads = () => readdirSync('/proc/self/task').length;
+  const before = threads();
+  try {
+    const written = writeArchive(failing(), file, { compression: 'gzip', threads: 4, signal });
+    await expect(written).rejects.toThrow('the source is gone');
+    await expect.poll(threads).toBeLessThanOrEqual(before);
+  } finally {
+    await file.close();
+  }
 });

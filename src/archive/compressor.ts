@@ -1,0 +1,146 @@
+// Members compressed on threads of their own. Not on those that Node keeps for files (four, whatever the machine): while
+// they compress, every read and write of the program would wait its turn behind them, that of a store that is held too.
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import type { Compression } from '../words.ts';
+import { codecOf } from './codec.ts';
+import type { Compressed, CompressorSettings, Raw } from './compress-worker.ts';
+
+export interface Compressor extends AsyncDisposable {
+  /** How many members are worth having under way. */
+  readonly capacity: number;
+  /** `raw` is taken over and MUST NOT be used afterwards. */
+  compress(raw: Buffer): Promise<Buffer[]>;
+}
+
+export interface CompressorOptions {
+  readonly compression: Compression;
+  readonly level?: number;
+  /** Members compressed at once; the number of processors, but 8 at most, unless said otherwise. */
+  readonly threads?: number;
+}
+
+/** Each takes about 40 MB. */
+const mostThreads = 8;
+/** Constants and parts of Node's own pool are smaller. */
+const smallestGivenUp = 64 * 1024;
+/** So few members are over before a thread has started. */
+const withoutThreads = 2;
+
+export function openCompressor({ compression, level, threads }: CompressorOptions): Compressor {
+  const codec = codecOf(compression, level);
+  const pool = new Pool({ compression, level }, threads ?? Math.min(availableParallelism(), mostThreads));
+  let members = 0;
+  return {
+    capacity: pool.size + 2,
+    compress(raw) {
+      members += 1;
+      return members > withoutThreads ? pool.compress(raw) : codec.compress(raw);
+    },
+    [Symbol.asyncDispose]: () => pool.end(),
+  };
+}
+
+interface Job {
+  readonly raw: Buffer;
+  readonly resolve: (buffers: Buffer[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class Pool {
+  readonly size: number;
+  readonly #settings: CompressorSettings;
+  readonly #workers = new Set<Worker>();
+  readonly #idle: Worker[] = [];
+  readonly #waiting: Job[] = [];
+  readonly #underWay = new Map<Worker, Job>();
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(settings: CompressorSettings, size: number) {
+    this.#settings = settings;
+    this.size = size;
+  }
+
+  compress(raw: Buffer): Promise<Buffer[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure.error);
+      this.#waiting.push({ raw, resolve, reject });
+      this.#next();
+    });
+  }
+
+  async end(): Promise<void> {
+    this.#fail(new Error('the compressor has ended'));
+    await Promise.all([...this.#workers].map((worker) => worker.terminate()));
+  }
+
+  #next(): void {
+    while (this.#waiting.length > 0) {
+      const worker = this.#idle.pop() ?? this.#start();
+      const job = worker && this.#waiting.shift();
+      if (!job) return;
+      this.#underWay.set(worker, job);
+      const raw = ownBytes(job.raw);
+      const message: Raw = { raw };
+      worker.postMessage(message, [raw.buffer]);
+    }
+  }
+
+  #start(): Worker | undefined {
+    if (this.#workers.size >= this.size) return undefined;
+    const worker = startWorker(this.#settings);
+    this.#workers.add(worker);
+    worker.on('message', (compressed: Compressed) => this.#done(worker, compressed));
+    worker.on('error', (error) => this.#fail(error));
+    return worker;
+  }
+
+  #done(worker: Worker, { buffers, error }: Compressed): void {
+    const job = this.#underWay.get(worker);
+    this.#underWay.delete(worker);
+    this.#idle.push(worker);
+    if (error === undefined)
+      job?.resolve(buffers.map((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)));
+    else job?.reject(new Error(error));
+    this.#next();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    for (const { reject } of [...this.#underWay.values(), ...this.#waiting]) reject(error);
+    this.#underWay.clear();
+    this.#waiting.length = 0;
+  }
+}
+
+function startWorker(settings: CompressorSettings): Worker {
+  // Asked for when it is used: most runs of the program compress nothing.
+  const { Worker } = process.getBuiltinModule('node:worker_threads');
+  const program = new URL(`./compress-worker${extname(import.meta.url)}`, import.meta.url);
+  return new Worker(program, {
+    workerData: settings,
+    env: {},
+    execArgv: [],
+    // Nothing much lives there: without a limit each thread would gather 16 MB of garbage before it looks.
+    resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
+  });
+}
+
+/**
+ * Memory is handed over as a whole, so it must be nobody else's: a large chunk that is a member by itself is given up by its
+ * source (`writeArchive` says so), and everything else is copied.
+ */
+function ownBytes(raw: Buffer): Uint8Array<ArrayBuffer> {
+  const { buffer, length } = raw;
+  const isAlone = length === buffer.byteLength && length >= smallestGivenUp;
+  return isAlone && buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(raw);
+}
+
+/**
+ * Gives memory back at once. Left to the garbage collector, which sees only small objects, buffers of a megabyte pile up to
+ * 64 MB in each thread before it looks (v8's limit for what lies outside its heap).
+ */
+export function letGoOf(bytes: Uint8Array): void {
+  if (bytes.buffer instanceof ArrayBuffer && bytes.length >= smallestGivenUp) bytes.buffer.transfer(0);
+}
