@@ -24,6 +24,8 @@ export async function openRun(
     environment,
     docker: session.docker,
     command: `pkbackup ${command}`,
+    ...(config?.compressionThreads !== undefined && { compressionThreads: config.compressionThreads }),
+    ...(config?.directRead !== undefined && { directRead: config.directRead }),
     ...(wait !== undefined && { lockWaitMs: duration('--wait', wait) }),
   };
   if (!heals) return run;

@@ -57,6 +57,8 @@ export function readConfig(text: string, file: string, name: string, environment
     ...(top.retention !== undefined && { retention: top.retention }),
     ...(top.compression !== undefined && { compression: top.compression }),
     ...(top.compression_level !== undefined && { compressionLevel: top.compression_level }),
+    ...(top.compression_threads !== undefined && { compressionThreads: top.compression_threads }),
+    ...(top.direct_read !== undefined && { directRead: top.direct_read }),
     ...(top.parallel !== undefined && { parallel: top.parallel }),
     ...(top.clients !== undefined && { clients: top.clients }),
     ...(top.clients_quiesce !== undefined && { clientsQuiesce: top.clients_quiesce }),

@@ -14,6 +14,8 @@ const text = z.string().min(1);
 export const afterBackup = ['nothing', 'prune'] as const;
 /** Each store that is read at the same time takes its own memory, and time of the same disk. */
 export const mostParallel = 16;
+/** Of a large machine; each takes about 40 MB. */
+const mostThreads = 64;
 const level = z.int().min(1).max(22);
 
 export const configSchema = z.strictObject({
@@ -21,6 +23,8 @@ export const configSchema = z.strictObject({
   retention: retentionSchema.optional(),
   compression: z.enum(compressions).optional(),
   compression_level: level.optional(),
+  compression_threads: z.int().min(1).max(mostThreads).optional(),
+  direct_read: z.boolean().optional(),
   parallel: z.int().min(1).max(mostParallel).optional(),
   /** Who writes to the stores: containers by name, id or compose service. */
   clients: z.array(text).optional(),

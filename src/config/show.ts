@@ -70,6 +70,7 @@ const without = ['repository', 'retention', 'stores'];
 const known: Readonly<Record<string, (settings: Settings) => unknown>> = {
   compression: () => 'gzip',
   compression_level: ({ compression }) => compressionLevels[compression].usual,
+  direct_read: () => true,
   parallel: () => 2,
   consistent: () => false,
   clients_quiesce: () => 'pause',

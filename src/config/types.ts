@@ -72,6 +72,10 @@ export interface Config {
   readonly retention?: RetentionPolicy;
   readonly compression?: Compression;
   readonly compressionLevel?: number;
+  /** Members of an archive compressed at once. */
+  readonly compressionThreads?: number;
+  /** Whether what is held may be read past the Docker Engine, on its own host. */
+  readonly directRead?: boolean;
   /** How many stores are backed up at once. */
   readonly parallel?: number;
   /** Who writes to the stores, how they are held until all stores are pinned, and for how long at most. */

@@ -35,6 +35,7 @@ import {
   type RunResult,
   runOnce,
 } from './helpers.ts';
+import { hostPathOf } from './host-path.ts';
 import { type Image, imageIfThere, listImages, makeEmptyImage, removeImage } from './images.ts';
 import { type Keeper, type KeepOptions, keep, listKeepers, remakeKept, removeKeepers } from './keepers.ts';
 import { type LogOptions, readLog } from './logs.ts';
@@ -113,6 +114,11 @@ export interface Docker {
   findVolume(wanted: string, options?: CallOptions): Promise<Volume>;
   createVolume(volume: Pick<Volume, 'name'> & Partial<Volume>, options?: CallOptions): Promise<void>;
   removeVolume(name: string, options?: CallOptions): Promise<void>;
+  /** Where a volume, or a path of the Docker host, can be read by this very process; see there. */
+  hostPathOf(
+    place: { containerId: string; source: string },
+    options?: CallOptions,
+  ): Promise<string | undefined>;
   /** Undefined where Docker does not say it in a few seconds. */
   volumeBytes(name: string, options?: CallOptions): Promise<number | undefined>;
 
@@ -193,6 +199,7 @@ function dockerOver(engine: Engine, version: string): Docker {
     findVolume: (wanted, options) => findVolume(engine, wanted, options),
     createVolume: (volume, options) => createVolume(engine, volume, options),
     removeVolume: (name, options) => removeVolume(engine, name, options),
+    hostPathOf: (place, options) => hostPathOf(engine, place, options),
     volumeBytes: (name, options) => volumeBytes(engine, name, options),
     image: (reference, options) => imageIfThere(engine, reference, options),
     images: (options) => listImages(engine, options),

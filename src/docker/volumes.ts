@@ -12,6 +12,8 @@ export interface Volume {
   readonly driver: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
+  /** Where it lies on the Docker host. */
+  readonly mountpoint: string;
 }
 
 interface RawVolume {
@@ -19,6 +21,7 @@ interface RawVolume {
   Driver?: string;
   Labels?: Record<string, string> | null;
   Options?: Record<string, string> | null;
+  Mountpoint?: string;
 }
 
 export async function listVolumes(engine: Engine, options?: CallOptions): Promise<Volume[]> {
@@ -139,5 +142,6 @@ function parseVolume(raw: RawVolume): Volume {
     driver: raw.Driver ?? '',
     labels: raw.Labels ?? {},
     options: raw.Options ?? {},
+    mountpoint: raw.Mountpoint ?? '',
   };
 }

@@ -1,5 +1,6 @@
 // One store is backed up: look, hold still, pin, read, let go, publish.
 import { hostname } from 'node:os';
+import type { CompressorOptions } from '../archive/compressor.ts';
 import { spool } from '../archive/spool.ts';
 import { type ArchiveSummary, writeArchive } from '../archive/write-archive.ts';
 import type { ConfiguredStore } from '../config/types.ts';
@@ -99,6 +100,8 @@ async function saveLocked(
   const read = await readStore(kind, store, look, quiesce, context, publication, {
     compression,
     ...(level === undefined ? {} : { level }),
+    ...(run.compressionThreads === undefined ? {} : { threads: run.compressionThreads }),
+    mayReadDirectly: run.directRead !== false,
     ...(options.pinning ? { pinning: options.pinning } : {}),
   });
   const copy = describe(store, look, read, quiesce);
@@ -128,6 +131,11 @@ interface Read {
   readonly hold: HoldReport | undefined;
 }
 
+interface ReadOptions extends CompressorOptions {
+  readonly pinning?: Pinning<ReadyStore>;
+  readonly mayReadDirectly: boolean;
+}
+
 async function readStore(
   kind: Store,
   store: ConfiguredStore,
@@ -135,14 +143,15 @@ async function readStore(
   quiesce: Quiesce,
   context: HoldContext,
   publication: Publication,
-  { pinning, ...compression }: { compression: Compression; level?: number; pinning?: Pinning<ReadyStore> },
+  { pinning, mayReadDirectly, ...compression }: ReadOptions,
 ): Promise<Read> {
   await using prepared = await prepareHoldFor(kind, store, look, quiesce, context);
   await pinning?.ready({ look, isHeld: prepared !== undefined });
   if (prepared) await kind.beforeHold?.(store.target, look, context);
   const hold = await prepared?.hold();
   const onPinned = pinning ? { onPinned: pinning.pinned } : {};
-  const snapshot = await kind.snapshot(store.target, look, { ...context, ...onPinned });
+  const readsDirectly = hold !== undefined && mayReadDirectly;
+  const snapshot = await kind.snapshot(store.target, look, { ...context, ...onPinned, readsDirectly });
   pinning?.pinned();
   try {
     let report: HoldReport | undefined;

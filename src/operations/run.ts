@@ -21,6 +21,10 @@ export interface Run {
   readonly command: string;
   /** How long to wait for a lock; 0 where it is missing. */
   readonly lockWaitMs?: number;
+  /** Members of an archive compressed at once. */
+  readonly compressionThreads?: number;
+  /** Whether what is held may be read past the Docker Engine, on its own host; true where it is missing. */
+  readonly directRead?: boolean;
 }
 
 export function contextFor(run: Run, store: string, scratchDir: string): StoreContext {

@@ -3,7 +3,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { cannotRead } from '../archive/pack-parts.ts';
-import { type PackNote, packTree } from '../archive/pack-tree.ts';
+import { packTree } from '../archive/pack-tree.ts';
 import { safePartsOf } from '../archive/safe-name.ts';
 import { TarScanner } from '../archive/tar-scan.ts';
 import { PkbackupError, systemCodeOf } from '../errors.ts';
@@ -18,6 +18,7 @@ import {
   selectionOf,
 } from './directory-restore.ts';
 import { ownPathsIn, pathBelow } from './own-repository.ts';
+import { PackNotes } from './pack-notes.ts';
 import type { Skip } from './patterns.ts';
 import type { Snapshot, Store, StoreContext } from './store.ts';
 import { TreeSampler } from './tree-samples.ts';
@@ -81,7 +82,7 @@ export const directory: Store<DirectoryTarget> = {
 
 function snapshotOf(path: string, skip: Skip, { signal }: StoreContext): Snapshot {
   const counts = { files: 0, directories: 0 };
-  const notes = new Map<PackNote, { count: number; first: string }>();
+  const notes = new PackNotes();
   const sampler = new TreeSampler();
   return {
     pinnedAt: new Date(),
@@ -95,30 +96,12 @@ function snapshotOf(path: string, skip: Skip, { signal }: StoreContext): Snapsho
         onEntry: (isDirectory) => {
           counts[isDirectory ? 'directories' : 'files'] += 1;
         },
-        onChanged: (name, what) => {
-          const known = notes.get(what);
-          if (known) known.count += 1;
-          else notes.set(what, { count: 1, first: name });
-        },
+        onChanged: (name, what) => notes.add(name, what),
       }),
     ),
     counts,
-    notes: () => [...notes].map(([what, { count, first }]) => noteText(what, count, first)),
+    notes: () => notes.lines(),
   };
-}
-
-const noteTexts: Record<PackNote, string> = {
-  changed: 'changed while read',
-  grown: 'grew while read; saved as long as it was at the start',
-  shrunk: 'became shorter while read; filled up with zeros',
-  vanished: 'vanished before it was read',
-  socket: 'left out: a socket',
-  device: 'left out: a device',
-};
-
-/** `3 changed while read ("a.json" ...)`. */
-function noteText(what: PackNote, count: number, first: string): string {
-  return `${count} ${noteTexts[what]} ("${first}"${count > 1 ? ' ...' : ''})`;
 }
 
 /** The directory itself where `path` is a link to one. */

@@ -121,6 +121,8 @@ export interface StoreContext {
    * store whose `snapshot` has more to do after it. When `snapshot` returns it is fixed in any case.
    */
   readonly onPinned?: () => void;
+  /** What is held may be read past the Docker Engine, where it lies on this very host. */
+  readonly readsDirectly?: boolean;
   /** Environment and .env file, for `*_env` settings. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }

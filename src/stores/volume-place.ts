@@ -1,11 +1,14 @@
 // Where the data of a volume store lies, and the containers through which it is read and written. Shared by the stores
 // whose data is a volume; it knows no database.
 import { join } from 'node:path';
+import { type PackNote, packTree } from '../archive/pack-tree.ts';
 import { nameOf, type TarEntry } from '../archive/tar-format.ts';
 import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, Helper } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
+import { directPathOf } from './direct-read.ts';
 import { pathBelow } from './own-repository.ts';
+import { PackNotes } from './pack-notes.ts';
 import type { Snapshot } from './store.ts';
 
 export interface Place {
@@ -127,6 +130,12 @@ function isBelow(entry: TarEntry, directory: string): boolean {
   return name === directory || name.startsWith(`${directory}/`);
 }
 
+/** A socket is no data, and the Engine says nothing of it. */
+function addNote(notes: PackNotes, name: string, what: PackNote, onDevice: (name: string) => void): void {
+  if (what === 'device') onDevice(name);
+  else if (what !== 'socket') notes.add(name, what);
+}
+
 /** The place as `./...`, the root entry first. What is in it MUST be still while it is read, or the copy may be torn. */
 export async function readPlace(
   docker: Docker,
@@ -136,15 +145,23 @@ export async function readPlace(
     restoreId?: string;
     onDevice: (name: string) => void;
     repositoryDir?: string | undefined;
+    /** Nobody writes, and this host may be read directly. */
+    readsDirectly?: boolean;
   },
 ): Promise<Snapshot> {
-  const { onDevice, repositoryDir, ...how } = options;
+  const { onDevice, repositoryDir, readsDirectly, ...how } = options;
   const { signal } = how;
   const own = await repositoryIn(place, repositoryDir);
   const helper = await openHelper(docker, place, { ...how, isReadOnly: true });
+  const path = readsDirectly ? await directPathOf(docker, helper.id, place, signal) : undefined;
+  const notes = new PackNotes();
   return {
     pinnedAt: new Date(),
-    tar: docker.readArchive(helper.id, `${dataPath(place)}/.`, { signal }),
+    tar:
+      path === undefined
+        ? docker.readArchive(helper.id, `${dataPath(place)}/.`, { signal })
+        : packTree(path, { signal, onChanged: (name, what) => addNote(notes, name, what, onDevice) }),
+    notes: () => notes.lines(),
     skip: (entry) => {
       if (own !== undefined && isBelow(entry, own)) return true;
       if (!isDevice(entry)) return isOwn(entry);

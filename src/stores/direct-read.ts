@@ -1,0 +1,60 @@
+// A volume that is held still, read on the Docker host itself: several times as fast as through the Engine, which copies
+// every byte through a pipe, and a socket, in chunks.
+import fs from 'node:fs';
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as letOthersRun } from 'node:timers/promises';
+import type { Docker } from '../docker/index.ts';
+
+export interface DirectPlace {
+  readonly source: string;
+  readonly directory: string;
+}
+
+/**
+ * Where the data can be read on this host; undefined where the Engine has to be asked. The writers MUST be held: a process
+ * that could make a link of a directory meanwhile would lead us out of the volume.
+ */
+export async function directPathOf(
+  docker: Docker,
+  containerId: string,
+  { source, directory }: DirectPlace,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const root = await docker.hostPathOf({ containerId, source }, { signal, deadlineMs });
+    if (root === undefined) return undefined;
+    const path = join(root, directory);
+    const isInside = (await realpath(path)) === join(await realpath(root), directory);
+    return isInside && !(await mayHaveCapabilities(path, signal)) ? path : undefined;
+  } catch {
+    // Whatever it is, the usual way says it better.
+    return undefined;
+  }
+}
+
+/** Somebody is held meanwhile. */
+const deadlineMs = 5000;
+const entriesPerTurn = 2000;
+
+/**
+ * Node cannot read the capabilities of a file (`security.capability`), and the Engine can. Only programs have them; in the
+ * data of a database there are none, and in a volume with programs the Engine is asked.
+ */
+async function mayHaveCapabilities(root: string, signal: AbortSignal): Promise<boolean> {
+  const stack = [Buffer.from(root)];
+  let entries = 0;
+  for (let directory = stack.pop(); directory; directory = stack.pop()) {
+    for (const entry of fs.readdirSync(directory, { withFileTypes: true, encoding: 'buffer' })) {
+      const path = Buffer.concat([directory, Buffer.from('/'), entry.name]);
+      if (entry.isDirectory()) stack.push(path);
+      else if (entry.isFile() && (fs.lstatSync(path).mode & 0o111) !== 0) return true;
+      entries += 1;
+      if (entries % entriesPerTurn === 0) {
+        await letOthersRun();
+        signal.throwIfAborted();
+      }
+    }
+  }
+  return false;
+}
