@@ -146,12 +146,13 @@ async function readStore(
   { pinning, mayReadDirectly, ...compression }: ReadOptions,
 ): Promise<Read> {
   await using prepared = await prepareHoldFor(kind, store, look, quiesce, context);
+  await using ready = prepared && (await kind.ready?.(store.target, look, context));
   await pinning?.ready({ look, isHeld: prepared !== undefined });
   if (prepared) await kind.beforeHold?.(store.target, look, context);
   const hold = await prepared?.hold();
   const onPinned = pinning ? { onPinned: pinning.pinned } : {};
-  const readsDirectly = hold !== undefined && mayReadDirectly;
-  const snapshot = await kind.snapshot(store.target, look, { ...context, ...onPinned, readsDirectly });
+  const how = { ready, readsDirectly: hold !== undefined && mayReadDirectly };
+  const snapshot = await kind.snapshot(store.target, look, { ...context, ...onPinned, ...how });
   pinning?.pinned();
   try {
     let report: HoldReport | undefined;

@@ -43,7 +43,15 @@ import type {
   StoreContext,
 } from './store.ts';
 import { composeLabels, volumeName, volumeToRestore, warnOfDevice } from './volume.ts';
-import { imagesFor, isHostPath, openHelper, type Place, readPlace } from './volume-place.ts';
+import {
+  imagesFor,
+  isHostPath,
+  openHelper,
+  openReadyPlace,
+  type Place,
+  readPlace,
+  readyPlaceIn,
+} from './volume-place.ts';
 import { planVolumeRestore, resumeVolumeRestore } from './volume-restore.ts';
 
 const schema = z
@@ -104,9 +112,15 @@ export const chromadb: Store<Target> = {
     };
   },
 
-  async snapshot(target, look, context) {
+  async ready(target, _look, context) {
     const docker = await context.docker();
     const { place } = await findData(docker, target, context);
+    return await openReadyPlace(docker, place, context);
+  },
+
+  async snapshot(target, look, context) {
+    const docker = await context.docker();
+    const place = readyPlaceIn(context)?.place ?? (await findData(docker, target, context)).place;
     const directory = join(context.scratchDir, `copied-${randomBytes(4).toString('hex')}`);
     const picker = new FilePicker(directory, databaseFiles);
     const snapshot = await readPlace(docker, place, { ...context, onDevice: warnOfDevice(context) });

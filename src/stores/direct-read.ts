@@ -4,26 +4,34 @@ import fs from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as letOthersRun } from 'node:timers/promises';
-import type { Docker } from '../docker/index.ts';
+import type { Docker, Helper } from '../docker/index.ts';
 
-export interface DirectPlace {
-  readonly source: string;
-  readonly directory: string;
-}
-
-/**
- * Where the data can be read on this host; undefined where the Engine has to be asked. The writers MUST be held: a process
- * that could make a link of a directory meanwhile would lead us out of the volume.
- */
-export async function directPathOf(
+/** Where Docker's volume or bind mount `source` lies on this host; undefined where the Engine has to be asked for its bytes. */
+export async function hostPathFor(
   docker: Docker,
-  containerId: string,
-  { source, directory }: DirectPlace,
+  { id }: Pick<Helper, 'id'>,
+  { source }: { readonly source: string },
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
-    const root = await docker.hostPathOf({ containerId, source }, { signal, deadlineMs });
-    if (root === undefined) return undefined;
+    return await docker.hostPathOf({ containerId: id, source }, { signal });
+  } catch {
+    // Nothing is lost by it: the Engine reads.
+    return undefined;
+  }
+}
+
+/**
+ * Where the data in `directory` below `root` can be read; undefined where the Engine has to be asked. The writers MUST be
+ * held: a process that could make a link of a directory meanwhile would lead us out of the volume.
+ */
+export async function directPathOf(
+  root: string | undefined,
+  directory: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (root === undefined) return undefined;
+  try {
     const path = join(root, directory);
     const isInside = (await realpath(path)) === join(await realpath(root), directory);
     return isInside && !(await mayHaveCapabilities(path, signal)) ? path : undefined;
@@ -33,8 +41,6 @@ export async function directPathOf(
   }
 }
 
-/** Somebody is held meanwhile. */
-const deadlineMs = 5000;
 const entriesPerTurn = 2000;
 
 /**

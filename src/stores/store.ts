@@ -40,6 +40,12 @@ export interface Store<Target = unknown> {
    */
   look(target: Target, context: StoreContext): Promise<Look>;
 
+  /**
+   * What `snapshot` needs and takes time to get, made before anybody is held; the snapshot finds it in `context.ready`. It
+   * is disposed of when the snapshot is over.
+   */
+  ready?(target: Target, look: Look, context: StoreContext): Promise<AsyncDisposable>;
+
   /** Called before the containers are held under `pause` or `stop`: for servers that lose data when they are stopped. */
   beforeHold?(target: Target, look: Look, context: StoreContext): Promise<void>;
 
@@ -121,6 +127,8 @@ export interface StoreContext {
    * store whose `snapshot` has more to do after it. When `snapshot` returns it is fixed in any case.
    */
   readonly onPinned?: () => void;
+  /** For `snapshot`: what the store's own `ready` gave. */
+  readonly ready?: AsyncDisposable | undefined;
   /** What is held may be read past the Docker Engine, where it lies on this very host. */
   readonly readsDirectly?: boolean;
   /** Environment and .env file, for `*_env` settings. */

@@ -6,7 +6,7 @@ import { nameOf, type TarEntry } from '../archive/tar-format.ts';
 import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, Helper } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
-import { directPathOf } from './direct-read.ts';
+import { directPathOf, hostPathFor } from './direct-read.ts';
 import { pathBelow } from './own-repository.ts';
 import { PackNotes } from './pack-notes.ts';
 import type { Snapshot } from './store.ts';
@@ -136,30 +136,61 @@ function addNote(notes: PackNotes, name: string, what: PackNote, onDevice: (name
   else if (what !== 'socket') notes.add(name, what);
 }
 
-/** The place as `./...`, the root entry first. What is in it MUST be still while it is read, or the copy may be torn. */
-export async function readPlace(
+/** A place with its helper, made before anybody is held. */
+export class ReadyPlace implements AsyncDisposable {
+  readonly place: Place;
+  readonly helper: Helper;
+  /** Where the volume, or the bind mount, can be read on this host. */
+  readonly hostPath: string | undefined;
+
+  constructor(place: Place, helper: Helper, hostPath: string | undefined) {
+    this.place = place;
+    this.helper = helper;
+    this.hostPath = hostPath;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.helper.remove();
+  }
+}
+
+export async function openReadyPlace(
   docker: Docker,
   place: Place,
-  options: {
-    signal: AbortSignal;
-    restoreId?: string;
-    onDevice: (name: string) => void;
-    repositoryDir?: string | undefined;
-    /** Nobody writes, and this host may be read directly. */
-    readsDirectly?: boolean;
-  },
-): Promise<Snapshot> {
-  const { onDevice, repositoryDir, readsDirectly, ...how } = options;
-  const { signal } = how;
+  options: { signal: AbortSignal; restoreId?: string },
+): Promise<ReadyPlace> {
+  const helper = await openHelper(docker, place, { ...options, isReadOnly: true });
+  return new ReadyPlace(place, helper, await hostPathFor(docker, helper, place, options.signal));
+}
+
+export function readyPlaceIn({ ready }: { ready?: AsyncDisposable | undefined }): ReadyPlace | undefined {
+  return ready instanceof ReadyPlace ? ready : undefined;
+}
+
+export interface ReadPlaceOptions {
+  readonly signal: AbortSignal;
+  readonly restoreId?: string;
+  readonly onDevice: (name: string) => void;
+  readonly repositoryDir?: string | undefined;
+  /** Nobody writes, and this host may be read directly. */
+  readonly readsDirectly?: boolean;
+  /** A `ReadyPlace` of the place; the caller disposes of it. */
+  readonly ready?: AsyncDisposable | undefined;
+}
+
+/** The place as `./...`, the root entry first. What is in it MUST be still while it is read, or the copy may be torn. */
+export async function readPlace(docker: Docker, place: Place, options: ReadPlaceOptions): Promise<Snapshot> {
+  const { onDevice, repositoryDir, readsDirectly, signal } = options;
   const own = await repositoryIn(place, repositoryDir);
-  const helper = await openHelper(docker, place, { ...how, isReadOnly: true });
-  const path = readsDirectly ? await directPathOf(docker, helper.id, place, signal) : undefined;
+  const given = readyPlaceIn(options);
+  const ready = given ?? (await openReadyPlace(docker, place, options));
+  const path = readsDirectly ? await directPathOf(ready.hostPath, place.directory, signal) : undefined;
   const notes = new PackNotes();
   return {
     pinnedAt: new Date(),
     tar:
       path === undefined
-        ? docker.readArchive(helper.id, `${dataPath(place)}/.`, { signal })
+        ? docker.readArchive(ready.helper.id, `${dataPath(place)}/.`, { signal })
         : packTree(path, { signal, onChanged: (name, what) => addNote(notes, name, what, onDevice) }),
     notes: () => notes.lines(),
     skip: (entry) => {
@@ -168,6 +199,8 @@ export async function readPlace(
       onDevice(nameOf(entry));
       return true;
     },
-    dispose: () => helper.remove(),
+    dispose: async () => {
+      if (!given) await ready[Symbol.asyncDispose]();
+    },
   };
 }

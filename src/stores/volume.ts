@@ -14,8 +14,10 @@ import {
   isDevice,
   lookInto,
   openHelper,
+  openReadyPlace,
   type Place,
   readPlace,
+  readyPlaceIn,
 } from './volume-place.ts';
 import { planVolumeRestore, resumeVolumeRestore } from './volume-restore.ts';
 
@@ -50,9 +52,17 @@ export const volume: Store<Target> = {
     };
   },
 
-  async snapshot(target, look, context) {
+  async ready(target, look, context) {
     const docker = await context.docker();
     const place = await placeOf(docker, look.source.volume ?? target.volume, target, context);
+    return await openReadyPlace(docker, place, context);
+  },
+
+  async snapshot(target, look, context) {
+    const docker = await context.docker();
+    const place =
+      readyPlaceIn(context)?.place ??
+      (await placeOf(docker, look.source.volume ?? target.volume, target, context));
     const copy = await readPlace(docker, place, { ...context, onDevice: warnOfDevice(context) });
     const sampler = new TreeSampler((entry) => isDevice(entry) || copy.skip?.(entry) === true);
     return {

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import type { TarEntry } from '../../src/archive/tar-format.ts';
 import { scanTar } from '../../src/archive/tar-scan.ts';
-import { directPathOf } from '../../src/stores/direct-read.ts';
+import { directPathOf, hostPathFor } from '../../src/stores/direct-read.ts';
 import { openHelper, readPlace } from '../../src/stores/volume-place.ts';
 import { chromaImage, docker, inVolume, makeVolume, uniqueName, volumeNamed } from '../docker/bed.ts';
 
@@ -27,7 +27,8 @@ async function volumeWith(script: string) {
   const place = { source, directory: '', images: [image?.id ?? ''] };
   const helper = await openHelper(engine, place, { isReadOnly: true, signal });
   onTestFinished(() => helper.remove());
-  const directPath = (directory = '') => directPathOf(engine, helper.id, { source, directory }, signal);
+  const directPath = async (directory = '') =>
+    directPathOf(await hostPathFor(engine, helper, place, signal), directory, signal);
   return { engine, place, directPath };
 }
 
@@ -88,10 +89,7 @@ test('never follows a link out of the volume', async () => {
 
 test('is only for what lies on a disk of this host, whole and always', async () => {
   const volume = await volumeWith('echo x > /v/x');
-  const elsewhere = { ...volume.engine, hostPathOf: async () => undefined };
-  expect(
-    await directPathOf(elsewhere, 'x', { source: volume.place.source, directory: '' }, signal),
-  ).toBeUndefined();
+  expect(await directPathOf(undefined, '', signal)).toBeUndefined();
   const unknown = 'f'.repeat(64);
   expect(
     await volume.engine.hostPathOf({ containerId: unknown, source: volume.place.source }),
