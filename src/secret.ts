@@ -20,6 +20,11 @@ export class Secret {
     return this.#value;
   }
 
+  /** As a part of a longer one: `Bearer ...`. */
+  prefixed(text: string): Secret {
+    return new Secret(`${text}${this.#value.trim()}`);
+  }
+
   toString(): string {
     return redacted;
   }

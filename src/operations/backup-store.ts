@@ -43,8 +43,9 @@ export async function predict(
   options: { allowEmpty?: boolean },
 ): Promise<Prediction> {
   const kind = storeOf(store.kind);
-  const quiesce = chooseQuiesce(kind, store);
+  const wanted = chooseQuiesce(kind, store);
   const look = await kind.look(store.target, contextFor(run, store.name, ''));
+  const quiesce = quiesceOf(wanted, look);
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   return { look, quiesce, expected: expectedOf(earlier, look, quiesce) };
 }
@@ -86,7 +87,7 @@ function factsOf({ path, metadata }: Backup): HookFacts {
 async function saveLocked(
   run: Run,
   store: ConfiguredStore,
-  quiesce: Quiesce,
+  wanted: Quiesce,
   options: StoreBackupOptions,
 ): Promise<Backup> {
   const startedMs = Date.now();
@@ -95,6 +96,7 @@ async function saveLocked(
   await using scratch = await run.repository.makeScratch();
   const context = { ...contextFor(run, store.name, scratch.path), guard: guardOf(run) };
   const look = await kind.look(store.target, context);
+  const quiesce = quiesceOf(wanted, look);
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   await using publication = await run.repository.begin(store.name, new Date(), compression);
   const read = await readStore(kind, store, look, quiesce, context, publication, {
@@ -128,6 +130,7 @@ function compressionOf(
 interface Read {
   readonly summary: ArchiveSummary;
   readonly snapshot: Snapshot;
+  readonly notes: readonly string[];
   readonly hold: HoldReport | undefined;
 }
 
@@ -175,10 +178,10 @@ async function readStore(
           ...(total === undefined ? {} : { totalBytes: total }),
         }),
     });
-    for (const message of snapshot.notes?.() ?? [])
-      context.emit({ type: 'warning', store: store.name, message });
+    const notes = snapshot.notes?.() ?? [];
+    for (const message of notes) context.emit({ type: 'warning', store: store.name, message });
     if (report && !report.consistent) throw cameBack(store.name);
-    return { summary, snapshot, hold: report };
+    return { summary, snapshot, notes, hold: report };
   } finally {
     await snapshot.dispose?.();
   }
@@ -191,7 +194,7 @@ async function prepareHoldFor(
   quiesce: Quiesce,
   context: HoldContext,
 ): Promise<PreparedHold | undefined> {
-  if (quiesce === 'none' || look.volumes.length === 0) return undefined;
+  if (quiesce === 'none') return undefined;
   return prepareHold({
     docker: await context.docker(),
     volumes: look.volumes,
@@ -218,8 +221,11 @@ async function publish(
   throw new PkbackupError('backup_failed', `${store.name}: the backup was written but is not listed`);
 }
 
+/** In the metadata, which every listing reads. */
+const mostNotes = 20;
+
 function describe(store: ConfiguredStore, look: Look, read: Read, quiesce: Quiesce): Metadata {
-  const { summary, snapshot, hold } = read;
+  const { summary, snapshot, notes, hold } = read;
   return {
     schema_version: schemaVersion,
     backup_file: '',
@@ -239,6 +245,7 @@ function describe(store: ConfiguredStore, look: Look, read: Read, quiesce: Quies
     sha256: summary.sha256,
     counts: snapshot.counts ?? look.counts,
     ...(look.databases ? { databases: look.databases } : {}),
+    ...(notes.length > 0 ? { notes: notes.slice(0, mostNotes) } : {}),
     ...(snapshot.samples && snapshot.samples.length > 0
       ? { samples: snapshot.samples.map((one) => ({ ...one })) }
       : {}),
@@ -246,6 +253,11 @@ function describe(store: ConfiguredStore, look: Look, read: Read, quiesce: Quies
     tool_version: version,
     checks: [],
   };
+}
+
+/** Where nobody can be held, nobody is. */
+function quiesceOf(wanted: Quiesce, { volumes }: Look): Quiesce {
+  return volumes.length === 0 ? 'none' : wanted;
 }
 
 function chooseQuiesce(kind: Store, store: ConfiguredStore): Quiesce {

@@ -111,7 +111,8 @@ function refuseOtherInstance(
 
 function refuseEmpty(look: Look, store: ConfiguredStore, options: { allowEmpty?: boolean }): void {
   if (!look.isEmpty || store.allowEmpty || options.allowEmpty) return;
-  const where = look.source.path ?? look.source.volume ?? look.source.container ?? store.name;
+  const where =
+    look.source.path ?? look.source.url ?? look.source.volume ?? look.source.container ?? store.name;
   throw new PkbackupError('backup_failed', `${store.name}: there is nothing to back up in "${where}"`, {
     hint: 'check that this is the right place; if it may be empty, say --allow-empty',
   });

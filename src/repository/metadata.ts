@@ -21,6 +21,8 @@ const source = z.looseObject({
   compose_project: z.string().optional(),
   compose_service: z.string().optional(),
   path: z.string().optional(),
+  url: z.string().optional(),
+  one_moment: z.boolean().optional(),
 });
 
 const check = z.looseObject({
@@ -66,6 +68,8 @@ const metadata = z.looseObject({
     .optional(),
   counts: counts.default({}),
   databases: z.array(z.string()).optional(),
+  /** What people should know of the copy, as it was told at the backup. */
+  notes: z.array(z.string()).optional().catch(undefined),
   /** Questions to the store with their answers, which a drill asks again; each kind has its own. */
   samples: z.array(z.record(z.string(), z.unknown())).max(200).optional().catch(undefined),
   /** Names at the top that it holds; what else is in the place stays there when it is restored. */

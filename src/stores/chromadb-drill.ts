@@ -1,6 +1,8 @@
 // A drill of a ChromaDB: its server on a throwaway volume, asked for every record of every collection with its vector.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { isOfApi, type RemoteTarget } from './chromadb/remote.ts';
+import { openRemoteDrill } from './chromadb/remote-drill.ts';
 import { type ChromaFiles, databaseFiles, readChromaFiles } from './chromadb-files.ts';
 import { compareSamples, wantedRecords } from './chromadb-samples.ts';
 import { defaultPort, readEverything, type Server, waitForServer } from './chromadb-server.ts';
@@ -24,7 +26,9 @@ export async function openChromaDrill(
   backup: BackupFacts,
   options: DrillOptions,
   context: StoreContext,
-): Promise<DrillPlace<{ volume: string; image: string }>> {
+): Promise<DrillPlace<{ volume: string; image: string } | RemoteTarget>> {
+  if (isOfApi(backup))
+    return openRemoteDrill({ mountedAt: dataPaths, env: environment }, backup, options, context);
   const server = await openDrillServer(backup, options, context);
   const { docker, throwaway, image } = server;
   let files: ChromaFiles | undefined;

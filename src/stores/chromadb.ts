@@ -1,6 +1,7 @@
 // ChromaDB, from 0.4 to 1.x. Its index files are rewritten in place and are good only after a clean stop: of hot copies 13
 // in 20 were broken, and a copy taken under a pause crashed its server (docs/stores/chromadb.md). So the container is
 // stopped for the copy, and neither `none` nor `pause` is allowed.
+// One that is reached by its URL alone (`url`) is read through its API, hot: chromadb/remote.ts.
 // What is counted is counted in the copy itself, because a count that the server gives a moment earlier is of other data.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,6 +12,18 @@ import { extractTree } from '../archive/extract-tree.ts';
 import { type Container, type Docker, isUp, throwIfAborted } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import type { Counts } from '../words.ts';
+import { checkExport } from './chromadb/check-export.ts';
+import { isExport } from './chromadb/export-format.ts';
+import {
+  isRemote,
+  lookAtRemote,
+  planRestoreToRemote,
+  refuseFilesFor,
+  remoteKeys,
+  resumeRestoreToRemote,
+  retargetRemote,
+  snapshotOfRemote,
+} from './chromadb/remote.ts';
 import { openChromaDrill } from './chromadb-drill.ts';
 import {
   type ChromaFiles,
@@ -65,8 +78,23 @@ const schema = z
     port: z.int().min(1).max(65_535).optional(),
     /** For helper containers; must be here already. */
     image: z.string().min(1).optional(),
+    ...remoteKeys,
   })
-  .refine(({ container, volume }) => container ?? volume, { message: 'expected "container" or "volume"' });
+  .refine(({ container, volume, url }) => container ?? volume ?? url, {
+    message: 'expected "container", "volume" or "url"',
+  })
+  .refine((target) => isOneWay(target), {
+    message:
+      'expected either "url" and what goes with it, or "container" or "volume" and what goes with those',
+  });
+
+const keysInDocker = ['container', 'volume', 'data_path', 'port', 'image'];
+
+function isOneWay(target: object): boolean {
+  const given = Object.entries(target).filter(([, value]) => value !== undefined);
+  const inDocker = given.filter(([key]) => keysInDocker.includes(key)).length;
+  return 'url' in target && target.url !== undefined ? inDocker === 0 : inDocker === given.length;
+}
 
 type Target = z.infer<typeof schema>;
 
@@ -93,6 +121,7 @@ export const chromadb: Store<Target> = {
   },
 
   async look(target, context): Promise<Look> {
+    if (isRemote(target)) return lookAtRemote(target, context);
     const docker = await context.docker();
     const data = await findData(docker, target, context);
     const version = data.container && tagOf(data.container.image);
@@ -119,6 +148,7 @@ export const chromadb: Store<Target> = {
   },
 
   async snapshot(target, look, context) {
+    if (isRemote(target)) return snapshotOfRemote(target, context);
     const docker = await context.docker();
     const place = readyPlaceIn(context)?.place ?? (await findData(docker, target, context)).place;
     const directory = join(context.scratchDir, `copied-${randomBytes(4).toString('hex')}`);
@@ -143,6 +173,8 @@ export const chromadb: Store<Target> = {
   },
 
   retarget(target, to) {
+    const remote = retargetRemote(isRemote(target) ? target : undefined, to);
+    if (remote) return remote;
     const container = /^container:(.+)$/.exec(to)?.[1];
     const image = target?.image === undefined ? {} : { image: target.image };
     return container === undefined
@@ -151,6 +183,8 @@ export const chromadb: Store<Target> = {
   },
 
   async planRestore(target, backup, { beside }, context): Promise<Restoration> {
+    if (isRemote(target)) return planRestoreToRemote(target, backup, beside, context);
+    refuseFilesFor(backup);
     const docker = await context.docker();
     const place = await placeToRestore(docker, target, backup, beside, context);
     const directory = join(context.scratchDir, `staged-${randomBytes(4).toString('hex')}`);
@@ -172,10 +206,14 @@ export const chromadb: Store<Target> = {
     });
   },
 
-  resumeRestore: (_target, state, _backup, context) => resumeVolumeRestore(state, context),
+  resumeRestore: (target, state, backup, context) =>
+    isRemote(target)
+      ? resumeRestoreToRemote(target, state, backup, context)
+      : resumeVolumeRestore(state, context),
   openDrill: openChromaDrill,
 
   async askServer(target, content, context) {
+    if (isRemote(target)) return { findings: [], counts: (await lookAtRemote(target, context)).counts };
     const docker = await context.docker();
     const { signal } = context;
     const container = await serverContainer(docker, target, context);
@@ -185,6 +223,7 @@ export const chromadb: Store<Target> = {
   },
 
   async check(content, backup, context) {
+    if (await isExport(content.tar())) return checkExport(content, backup, context.signal);
     const directory = join(context.scratchDir, `checked-${randomBytes(4).toString('hex')}`);
     const sizes = new Map<string, number>();
     await extractTree(content.tar(), directory, {

@@ -144,6 +144,10 @@ export interface Source {
   compose_project?: string;
   compose_service?: string;
   path?: string;
+  /** Of a server that is reached over the network; without user, password and query. */
+  url?: string;
+  /** False where the parts of the copy are of different moments, as the kind's page in docs says. */
+  one_moment?: boolean;
 }
 
 export interface Look {

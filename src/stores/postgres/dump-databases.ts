@@ -1,15 +1,12 @@
 // Databases to a tar: globals.sql, then one custom-format dump each. All are pinned at one moment, then dumped one after
-// another. A dump's size is not known before its end and a tar wants it first, so each waits in the scratch directory,
-// lightly compressed; the dump itself is not (-Z0), because the archive's own compression does that on all cores.
-import { createReadStream, createWriteStream } from 'node:fs';
+// another. Each waits in the scratch directory until its size is known; the dump itself is not compressed (-Z0), because the
+// archive's own compression does that on all cores.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { encodeEntry, endOfArchive, padding } from '../../archive/tar-format.ts';
 import { messageOf, PkbackupError } from '../../errors.ts';
 import type { Counts } from '../../words.ts';
+import { readSpooled, writeSpooled } from '../spooled-file.ts';
 import type { Sample, Snapshot, StoreContext } from '../store.ts';
 import { endSessions } from './cluster.ts';
 import { addDump, noCounts } from './counts.ts';
@@ -187,12 +184,7 @@ class DatabaseDumps {
   async #dump(database: DatabaseToDump, pinned: Pin, path: string): Promise<number> {
     const reader = new DumpReader(`the dump of database "${database.name}"`);
     const chunks = this.#watch(database, pinned, reader);
-    const params = { [constants.ZSTD_c_compressionLevel]: 1 };
-    const compress = createZstdCompress({ params, chunkSize: 1024 * 1024 });
-    const file = createWriteStream(path, { mode: 0o600 });
-    await pipeline(Readable.from(chunks, { objectMode: false }), compress, file, {
-      signal: this.#context.signal,
-    });
+    await writeSpooled(path, chunks, this.#context.signal);
     const { toc, counts } = reader.end();
     addDump(this.#progress.counts, toc, counts);
     this.#note(database, pinned, toc.entries.filter(({ type }) => type === 'TABLE').length);
@@ -261,23 +253,4 @@ function isWorthAnotherTry(error: unknown): boolean {
     error instanceof RewrittenError ||
     /does not exist|invalid snapshot|could not import/.test(messageOf(error))
   );
-}
-
-async function* readSpooled(path: string, sizeBytes: number): AsyncGenerator<Buffer> {
-  const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
-  const decompress = createZstdDecompress({ chunkSize: 1024 * 1024 });
-  const ended = pipeline(file, decompress);
-  ended.catch(() => undefined);
-  let missing = sizeBytes;
-  try {
-    for await (const chunk of decompress as AsyncIterable<Buffer>) {
-      missing -= chunk.length;
-      yield chunk;
-    }
-    await ended;
-  } finally {
-    file.destroy();
-    decompress.destroy();
-  }
-  if (missing !== 0) throw new PkbackupError('backup_failed', `"${path}" is not what was written to it`);
 }
