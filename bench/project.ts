@@ -14,10 +14,15 @@ export interface Project {
   sizeMb(): number;
 }
 
-export function project(bench: Bench, name: string, stores: Readonly<Record<string, object>>): Project {
+export function project(
+  bench: Bench,
+  name: string,
+  stores: Readonly<Record<string, object>>,
+  settings: object = {},
+): Project {
   const directory = bench.fresh(`project-${name}`);
   const config = join(directory, 'pkbackup.yaml');
-  writeFileSync(config, JSON.stringify({ stores }));
+  writeFileSync(config, JSON.stringify({ ...settings, stores }));
   const repository = join(directory, 'backups');
   const withEngine = Object.values(stores).some((store) => 'volume' in store || 'container' in store);
   return {

@@ -9,6 +9,7 @@ import { type Project, project, shell, writesInto } from '../project.ts';
 
 const gzip = 'pkbackup, gzip -6';
 const zstd = 'pkbackup, zstd -3';
+const throughEngine = 'pkbackup, gzip -6, direct_read: false';
 const scripts = 'the scripts: stop, tar czf in a container, start';
 const rawCopy = 'stop, raw copy through the Engine, start';
 
@@ -33,6 +34,8 @@ export const backup: Scenario = {
         { figure: 'cpuS', ours: zstd, theirs: tarZstd },
         { figure: 'downtimeS', ours: gzip, theirs: scripts, atMost: 0.2 },
         { figure: 'downtimeS', ours: gzip, theirs: rawCopy, atMost: 1.25 },
+        { figure: 'downtimeS', ours: throughEngine, theirs: rawCopy, atMost: 1.25 },
+        { figure: 'wallS', ours: throughEngine, theirs: scripts, atMost: 0.45 },
         { figure: 'sizeMb', ours: gzip, theirs: tarPigz },
         { figure: 'sizeMb', ours: zstd, theirs: tarZstd },
       ],
@@ -71,6 +74,16 @@ async function contestants(
         zstd,
         app,
         project(bench, 'zstd', { app: { ...store, compression: 'zstd', compression_level: 3 } }),
+      ),
+      ours(
+        throughEngine,
+        app,
+        project(
+          bench,
+          'engine',
+          { app: { ...store, compression: 'gzip', compression_level: 6 } },
+          { direct_read: false },
+        ),
       ),
       { name: scripts, prepare, run: () => polled(app, run) },
       ofRawCopy(bench, app),
