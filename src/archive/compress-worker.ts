@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../errors.ts';
 import type { Compression } from '../words.ts';
 import { codecOf } from './codec.ts';
-import { letGoOf } from './compressor.ts';
+import { letGoOf } from './given-up.ts';
 
 export interface CompressorSettings {
   readonly compression: Compression;

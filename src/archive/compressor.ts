@@ -6,6 +6,7 @@ import type { Worker } from 'node:worker_threads';
 import type { Compression } from '../words.ts';
 import { codecOf } from './codec.ts';
 import type { Compressed, CompressorSettings, Raw } from './compress-worker.ts';
+import { isAlone } from './given-up.ts';
 
 export interface Compressor extends AsyncDisposable {
   /** How many members are worth having under way. */
@@ -23,8 +24,6 @@ export interface CompressorOptions {
 
 /** Each takes about 40 MB. */
 const mostThreads = 8;
-/** Constants and parts of Node's own pool are smaller. */
-const smallestGivenUp = 64 * 1024;
 /** So few members are over before a thread has started. */
 const withoutThreads = 2;
 
@@ -132,15 +131,5 @@ function startWorker(settings: CompressorSettings): Worker {
  * source (`writeArchive` says so), and everything else is copied.
  */
 function ownBytes(raw: Buffer): Uint8Array<ArrayBuffer> {
-  const { buffer, length } = raw;
-  const isAlone = length === buffer.byteLength && length >= smallestGivenUp;
-  return isAlone && buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(raw);
-}
-
-/**
- * Gives memory back at once. Left to the garbage collector, which sees only small objects, buffers of a megabyte pile up to
- * 64 MB in each thread before it looks (v8's limit for what lies outside its heap).
- */
-export function letGoOf(bytes: Uint8Array): void {
-  if (bytes.buffer instanceof ArrayBuffer && bytes.length >= smallestGivenUp) bytes.buffer.transfer(0);
+  return isAlone(raw) ? new Uint8Array(raw.buffer) : new Uint8Array(raw);
 }

@@ -1,6 +1,7 @@
 // Where a tar is cut into members. The content says where: a large file starts a member of its own and is cut at fixed
 // offsets from its start; small files stay together, and their group ends where a name's hash says so. So the same
 // content gives the same members, whatever lies around it: the seam for storing each member once.
+import { letGoIfAlone } from './given-up.ts';
 import { nothing, padding, type TarEntry } from './tar-format.ts';
 
 export const memberBytes = 1024 * 1024;
@@ -71,8 +72,9 @@ export class MemberCutter {
 
   *#cut(): Generator<Buffer> {
     if (this.#bytes === 0) return;
-    const [first = nothing] = this.#chunks;
-    const member = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#bytes);
+    const [first = nothing, ...others] = this.#chunks;
+    const member = others.length === 0 ? first : Buffer.concat(this.#chunks, this.#bytes);
+    if (others.length > 0) this.#chunks.forEach(letGoIfAlone);
     this.#chunks = [];
     this.#bytes = 0;
     yield member;

@@ -15,7 +15,7 @@ export interface SpoolOptions {
   readonly signal: AbortSignal;
 }
 
-const defaultMemoryBytes = 32 * 1024 * 1024;
+const defaultMemoryBytes = 16 * 1024 * 1024;
 const readBytes = 1024 * 1024;
 
 /** Gives on what `source` gives, in order. A failure of the source is thrown at once: what came before it is worth nothing. */

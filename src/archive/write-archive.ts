@@ -2,7 +2,8 @@
 // written to a file. One pass; memory is a few members, whatever the size; a slow disk slows the source down.
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { type CompressorOptions, letGoOf, openCompressor } from './compressor.ts';
+import { type CompressorOptions, openCompressor } from './compressor.ts';
+import { letGoOf } from './given-up.ts';
 import { mapInOrder } from './in-order.ts';
 import { MemberCutter } from './members.ts';
 import { endOfArchive, type TarEntry } from './tar-format.ts';
@@ -26,6 +27,8 @@ export interface ArchiveSummary {
   readonly sha256: string;
 }
 
+const syncedAtOnce = 64 * 1024 * 1024;
+
 /**
  * Writes `tar` to `file` from its present position; throws `bad_backup` where the tar is not whole. The chunks are given up:
  * their source MUST NOT use them again.
@@ -39,13 +42,16 @@ export async function writeArchive(
   const totals = { entries: 0, contentBytes: 0, rawSizeBytes: 0 };
   const hash = createHash('sha256');
   let sizeBytes = 0;
+  await using disk = new EarlySync(file);
   const members = mapInOrder(cutMembers(tar, totals, options), compressor.capacity, (raw) =>
     compressor.compress(raw),
   );
   for await (const buffers of members) {
     options.signal.throwIfAborted();
     for (const buffer of buffers) hash.update(buffer);
-    sizeBytes += await writeAll(file, buffers);
+    const written = await writeAll(file, buffers);
+    sizeBytes += written;
+    await disk.wrote(written);
     buffers.forEach(letGoOf);
     options.onProgress?.(totals.rawSizeBytes, sizeBytes);
   }
@@ -114,4 +120,29 @@ async function writeAll(file: FileHandle, buffers: Buffer[]): Promise<number> {
     length += buffer.length;
   }
   return length;
+}
+
+/** Sends what is written to the disk while the rest is compressed, so that publishing has little to wait for. */
+class EarlySync implements AsyncDisposable {
+  readonly #file: FileHandle;
+  #unsynced = 0;
+  #underWay: Promise<unknown> | undefined;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Throws what an earlier one has met. */
+  async wrote(bytes: number): Promise<void> {
+    this.#unsynced += bytes;
+    if (this.#unsynced < syncedAtOnce) return;
+    this.#unsynced = 0;
+    await this.#underWay;
+    this.#underWay = this.#file.datasync();
+    this.#underWay.catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#underWay;
+  }
 }
