@@ -23,6 +23,11 @@ const source = z.looseObject({
   path: z.string().optional(),
   url: z.string().optional(),
   one_moment: z.boolean().optional(),
+  volume_driver: z.string().optional().catch(undefined),
+  volume_labels: z.record(z.string(), z.string()).optional().catch(undefined),
+  volume_options: z.record(z.string(), z.string()).optional().catch(undefined),
+  volume_directory: z.string().optional().catch(undefined),
+  append_only: z.boolean().optional().catch(undefined),
 });
 
 const check = z.looseObject({

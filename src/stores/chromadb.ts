@@ -50,12 +50,13 @@ import type {
   Content,
   Look,
   Restoration,
+  RestoreOptions,
   Sample,
   Source,
   Store,
   StoreContext,
 } from './store.ts';
-import { composeLabels, volumeName, volumeToRestore, warnOfDevice } from './volume.ts';
+import { volumeName, volumeToRestore, warnOfDevice } from './volume.ts';
 import {
   imagesFor,
   isHostPath,
@@ -66,6 +67,7 @@ import {
   readyPlaceIn,
 } from './volume-place.ts';
 import { planVolumeRestore, resumeVolumeRestore } from './volume-restore.ts';
+import { directoryToRestore, setupFor, setupOf } from './volume-setup.ts';
 
 const schema = z
   .strictObject({
@@ -182,11 +184,14 @@ export const chromadb: Store<Target> = {
       : { ...image, container };
   },
 
-  async planRestore(target, backup, { beside }, context): Promise<Restoration> {
+  inProject: 'volume',
+
+  async planRestore(target, backup, options, context): Promise<Restoration> {
+    const { beside } = options;
     if (isRemote(target)) return planRestoreToRemote(target, backup, beside, context);
     refuseFilesFor(backup);
     const docker = await context.docker();
-    const place = await placeToRestore(docker, target, backup, beside, context);
+    const place = await placeToRestore(docker, target, backup, options, context);
     const directory = join(context.scratchDir, `staged-${randomBytes(4).toString('hex')}`);
     const restoration = await planVolumeRestore({
       docker,
@@ -195,7 +200,8 @@ export const chromadb: Store<Target> = {
       beside,
       ...roomFor(backup),
       limitBytes: backup.rawSizeBytes,
-      labels: beside ? {} : composeLabels(place.source, backup.source),
+      setup: setupFor(place.source, backup.source, options),
+      takesVolumeOptions: options.takesVolumeOptions,
       watcher: new FilePicker(directory, databaseFiles),
     });
     const check = async () => checkServer(docker, target, place, readChromaFiles(directory), context);
@@ -276,7 +282,12 @@ async function findInVolume(docker: Docker, target: Target, { signal }: StoreCon
   const place: Place = { source: found.name, directory: '', images };
   await using helper = await openHelper(docker, place, { isReadOnly: true, signal });
   const stat = await docker.pathStat(helper.id, `/volume/${databaseName}`, { signal });
-  return { container: undefined, place, source: { volume: found.name }, isMissing: stat === undefined };
+  return {
+    container: undefined,
+    place,
+    source: { volume: found.name, ...setupOf(found) },
+    isMissing: stat === undefined,
+  };
 }
 
 async function placeOf(
@@ -442,10 +453,11 @@ async function placeToRestore(
   docker: Docker,
   target: Target,
   backup: BackupFacts,
-  beside: boolean,
+  options: RestoreOptions,
   context: StoreContext,
 ): Promise<Place> {
   const { signal } = context;
+  const { beside } = options;
   const wanted = target.volume ?? backup.source.volume;
   try {
     if (target.container !== undefined || !beside) return (await findData(docker, target, context)).place;
@@ -454,7 +466,8 @@ async function placeToRestore(
     if (!isGone || wanted === undefined) throw error;
   }
   const name = await volumeToRestore(docker, wanted ?? '', backup, beside, context);
-  return { source: name, directory: '', images: await imagesFor(docker, name, target.image, signal) };
+  const directory = directoryToRestore(name, backup.source, options);
+  return { source: name, directory, images: await imagesFor(docker, name, target.image, signal) };
 }
 
 async function checkServer(

@@ -80,7 +80,7 @@ export const falkordb: Store<FalkordbTarget> = {
     const present = await server.docker.pathStat(server.container.id, path, { signal: context.signal });
     const graphs = await listGraphs(server);
     return {
-      source: await sourceOf(server, mounted, path),
+      source: { ...(await sourceOf(server, mounted, path)), append_only: files.appendOnly },
       version: textOf(versions),
       counts: await countOrWarn(server, graphs, info, context),
       databases: graphs,
@@ -112,6 +112,7 @@ export const falkordb: Store<FalkordbTarget> = {
     return { container: to, ...target, [besideKey]: { to, like: target?.container } };
   },
 
+  inProject: 'volume',
   planRestore: planFalkordbRestore,
   resumeRestore: resumeFalkordbRestore,
   openDrill: openFalkordbDrill,

@@ -4,6 +4,7 @@ import { type Container, composeProject, composeService, type Docker, type Mount
 import { PkbackupError } from '../errors.ts';
 import type { Source } from './store.ts';
 import { isHostPath } from './volume-place.ts';
+import { setupOf } from './volume-setup.ts';
 
 export interface MountedDirectory {
   readonly mount: Mount;
@@ -59,7 +60,7 @@ export function notOnMount(container: Container, path: string, hint: string): Pk
 export async function describeSource(
   docker: Docker,
   container: Container,
-  { mount }: MountedDirectory,
+  { mount, directory }: MountedDirectory,
   signal: AbortSignal,
 ): Promise<Source> {
   const image = await docker.image(container.imageId, { signal });
@@ -70,10 +71,19 @@ export async function describeSource(
     container: container.name,
     image: container.image,
     ...(digest === undefined ? {} : { image_digest: digest }),
-    ...(isHostPath(mount.source) ? { path: mount.source } : { volume: mount.source }),
+    ...(isHostPath(mount.source)
+      ? { path: mount.source }
+      : await describeVolume(docker, mount.source, signal)),
+    ...(directory === '' ? {} : { volume_directory: directory }),
     ...(project === undefined ? {} : { compose_project: project }),
     ...(service === undefined ? {} : { compose_service: service }),
   };
+}
+
+/** Its name, and how it was made. */
+export async function describeVolume(docker: Docker, name: string, signal: AbortSignal): Promise<Source> {
+  const volume = await docker.volume(name, { signal });
+  return { volume: name, ...(volume && setupOf(volume)) };
 }
 
 /** `1.0.15` of `chromadb/chroma:1.0.15`; undefined for `latest` and images without a tag. */

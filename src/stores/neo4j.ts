@@ -103,6 +103,7 @@ export const neo4j: Store<Neo4jTarget> = {
     return { ...kept, volume: volumeName(to.replace(/^volume:/, '')) };
   },
 
+  inProject: 'volume',
   planRestore: planNeo4jRestore,
   resumeRestore: (_target, state, _backup, context) => resumeVolumeRestore(state, context),
   openDrill: openNeo4jDrill,

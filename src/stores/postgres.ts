@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { type Container, composeProject, composeService } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
 import type { Counts } from '../words.ts';
+import { describeVolume } from './mounted-data.ts';
 import { checkContent } from './postgres/check-content.ts';
 import {
   type Cluster,
@@ -89,6 +90,8 @@ export const postgres: Store<Target> = {
     const [, original, name] = /^([^=]+)=(.+)$/s.exec(to) ?? [];
     return { ...target, [besideKey]: original && name ? { original, name } : { name: to } };
   },
+
+  inProject: 'container',
 
   async planRestore(target, backup, options, context) {
     const server = await openServer(target, context);
@@ -213,7 +216,7 @@ async function sourceOf({ docker, container, signal }: Server, cluster: Cluster)
     container: container.name,
     image: container.image,
     ...(digest === undefined ? {} : { image_digest: digest }),
-    ...(mount?.type === 'volume' ? { volume: mount.source } : {}),
+    ...(mount?.type === 'volume' ? await describeVolume(docker, mount.source, signal) : {}),
     ...(project === undefined ? {} : { compose_project: project }),
     ...(service === undefined ? {} : { compose_service: service }),
   };

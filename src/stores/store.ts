@@ -62,14 +62,20 @@ export interface Store<Target = unknown> {
   retarget(target: Target | undefined, to: string): Target;
 
   /**
+   * What of this kind belongs to a compose project, and is meant by `--to project:NAME`: its volume, which is made where it is
+   * missing, or the container of its service, which runs. Given to `retarget` as `volume:NAME` or `container:NAME`. Missing
+   * where the data is not in Docker.
+   */
+  readonly inProject?: 'volume' | 'container';
+
+  /**
    * Looks at the place to restore to and says what will happen; nothing is changed until `stage`.
-   * `beside` is true for `--to`: a place that holds anything MUST be refused then. With `holdsClients` containers are stopped
-   * during the swap, so that who uses the present data now says nothing about who will then.
+   * With `beside` a place that holds anything MUST be refused.
    */
   planRestore(
     target: Target,
     backup: BackupFacts,
-    options: { beside: boolean; holdsClients?: boolean },
+    options: RestoreOptions,
     context: StoreContext,
   ): Promise<Restoration>;
 
@@ -148,6 +154,14 @@ export interface Source {
   url?: string;
   /** False where the parts of the copy are of different moments, as the kind's page in docs says. */
   one_moment?: boolean;
+  /** How the volume was made, so that it can be made again (volume-setup.ts). */
+  volume_driver?: string;
+  volume_labels?: Record<string, string>;
+  volume_options?: Record<string, string>;
+  /** Where in the volume the data lies; missing where it is all of it. */
+  volume_directory?: string;
+  /** The server keeps a log, and ignores data that comes without one. */
+  append_only?: boolean;
 }
 
 export interface Look {
@@ -245,6 +259,17 @@ export type RestoreState = Readonly<Record<string, unknown>>;
 /** What can still be done for a restore whose process is dead: undo it, or end it. */
 export type ResumedRestore = Pick<Restoration, 'plan' | 'state' | 'rollback' | 'previous' | 'discard'>;
 
+export interface RestoreOptions {
+  /** For `--to`, and for a place that only the backup names. */
+  readonly beside: boolean;
+  /** The compose project that it is restored into; its own where it is missing. */
+  readonly project?: string;
+  /** A missing volume may be made with the driver and the options of the backup, whatever place they name. */
+  readonly takesVolumeOptions?: boolean;
+  /** Containers are stopped during the swap: who uses the present data now says nothing about who will then. */
+  readonly holdsClients?: boolean;
+}
+
 export interface RestorePlan {
   /** For people: `file "/srv/events.db"`, `volume "stack_chroma"`. */
   readonly target: string;
@@ -254,6 +279,8 @@ export interface RestorePlan {
   readonly presentCounts?: Counts;
   /** Who uses the present data at the moment, for people, where that can be known: `3 connections to "app" from "api"`. */
   readonly usedBy?: readonly string[];
+  /** What is missing and will be made first, for people: `volume "other_data"`. */
+  readonly makes?: string;
   /** Bytes needed beside the present data, and free there, where it can be known. */
   readonly neededBytes?: number;
   readonly freeBytes?: number;

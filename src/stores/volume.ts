@@ -20,6 +20,7 @@ import {
   readyPlaceIn,
 } from './volume-place.ts';
 import { planVolumeRestore, resumeVolumeRestore } from './volume-restore.ts';
+import { setupFor, setupOf } from './volume-setup.ts';
 
 const schema = z.strictObject({
   /** The name as Docker knows it, or as it is in the compose file. */
@@ -75,11 +76,13 @@ export const volume: Store<Target> = {
   },
 
   retarget(target, to) {
-    return { ...target, volume: volumeName(to) };
+    return { ...target, volume: volumeName(to.replace(/^volume:/, '')) };
   },
+  inProject: 'volume',
 
-  async planRestore(target, backup, { beside }, context) {
+  async planRestore(target, backup, options, context) {
     const docker = await context.docker();
+    const { beside } = options;
     const name = await volumeToRestore(docker, target.volume, backup, beside, context);
     const restoration = await planVolumeRestore({
       docker,
@@ -88,7 +91,8 @@ export const volume: Store<Target> = {
       beside,
       ...roomFor(backup),
       limitBytes: backup.rawSizeBytes,
-      labels: beside ? {} : composeLabels(name, backup.source),
+      setup: setupFor(name, backup.source, options),
+      takesVolumeOptions: options.takesVolumeOptions,
     });
     return Object.assign(restoration, { check: async () => ({}) });
   },
@@ -116,7 +120,11 @@ async function placeOf(
 
 export function sourceOf(found: Volume): Source {
   const project = found.labels['com.docker.compose.project'];
-  return { volume: found.name, ...(project === undefined ? {} : { compose_project: project }) };
+  return {
+    volume: found.name,
+    ...setupOf(found),
+    ...(project === undefined ? {} : { compose_project: project }),
+  };
 }
 
 export function warnOfDevice({ emit, store }: StoreContext): (name: string) => void {
@@ -150,14 +158,4 @@ export async function volumeToRestore(
       before !== undefined && (before === wanted || before.endsWith(`_${wanted}`)) ? before : wanted,
     );
   }
-}
-
-/** Without them `docker compose` would not take the volume for its own. */
-export function composeLabels(name: string, source: Source): Record<string, string> {
-  const project = source.compose_project;
-  if (project === undefined || !name.startsWith(`${project}_`)) return {};
-  return {
-    'com.docker.compose.project': project,
-    'com.docker.compose.volume': name.slice(project.length + 1),
-  };
 }

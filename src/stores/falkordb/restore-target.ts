@@ -3,9 +3,10 @@
 import { basename, dirname } from 'node:path/posix';
 import { type Container, type Docker, throwIfAborted } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
-import type { BackupFacts, StoreContext } from '../store.ts';
+import type { BackupFacts, RestoreOptions, StoreContext } from '../store.ts';
 import { volumeName } from '../volume.ts';
 import { imagesFor, type Place } from '../volume-place.ts';
+import { directoryToRestore } from '../volume-setup.ts';
 import { type Expected, findMount, placeOn } from './place.ts';
 import {
   type Connection,
@@ -51,12 +52,17 @@ export type Wanted = Connection & Expected & { readonly [besideKey]?: Beside };
 export async function findRestoreTarget(
   target: Wanted,
   backup: BackupFacts,
+  options: RestoreOptions,
   context: StoreContext,
 ): Promise<RestoreTarget> {
   const { [besideKey]: beside, data_path: _, volume: __, ...connection } = target;
-  if (beside === undefined) return containerTarget(target, backup, context);
-  const { to, like } = beside;
   const docker = await context.docker();
+  if (beside === undefined) {
+    const gone = await volumeOfGone(docker, target, backup, context);
+    if (gone === undefined) return containerTarget(target, backup, context);
+    return volumeTarget(docker, gone, connection, { backup, options }, context);
+  }
+  const { to, like } = beside;
   const [, kind, name = to] = /^(?:(container|volume):)?(.*)$/.exec(to) ?? [];
   const { signal } = context;
   const isContainer = kind !== 'volume' && (await docker.container(name, { signal })) !== undefined;
@@ -68,7 +74,7 @@ export async function findRestoreTarget(
   }
   if (isContainer) return containerTarget({ ...connection, container: name }, backup, context);
   if (kind === 'container') await docker.findContainer(name, { signal });
-  return volumeTarget(docker, name, connection, like, context);
+  return volumeTarget(docker, name, connection, { like, backup, options }, context);
 }
 
 async function containerTarget(
@@ -146,19 +152,46 @@ const defaultFiles: DataFiles = {
   appendFile: 'appendonly.aof',
 };
 
+/** A container that is gone, as on another machine, needs no asking for: its volume is in the metadata. */
+async function volumeOfGone(
+  docker: Docker,
+  { container }: Connection,
+  { source }: BackupFacts,
+  { signal }: StoreContext,
+): Promise<string | undefined> {
+  if (source.volume === undefined) return undefined;
+  try {
+    await docker.findContainer(container, { signal });
+    return undefined;
+  } catch (error) {
+    if (error instanceof PkbackupError && error.code === 'not_found') return volumeName(source.volume);
+    throw error;
+  }
+}
+
 /** For a server like the store's own: with the same image, and with a log where that has one. */
 async function volumeTarget(
   docker: Docker,
   name: string,
   connection: Connection,
-  configured: string | undefined,
+  {
+    like: wanted,
+    backup,
+    options,
+  }: { like?: string | undefined; backup: BackupFacts; options: RestoreOptions },
   context: StoreContext,
 ): Promise<RestoreTarget> {
   const { signal } = context;
-  const like = configured === undefined ? undefined : await docker.container(configured, { signal });
+  const { source } = backup;
+  const like = wanted === undefined ? undefined : await docker.container(wanted, { signal });
   const running = like && (await askRunning({ ...connection, container: like.id }, context));
   const images = await imagesFor(docker, name, undefined, signal);
-  const place = { source: name, directory: '', images: like ? [like.imageId, ...images] : images };
-  const files = { ...defaultFiles, appendOnly: running?.files.appendOnly ?? false };
+  const directory = directoryToRestore(name, source, options);
+  const place = { source: name, directory, images: like ? [like.imageId, ...images] : images };
+  const files = {
+    ...defaultFiles,
+    dump: running?.files.dump ?? basename(source.path ?? defaultFiles.dump),
+    appendOnly: running?.files.appendOnly ?? source.append_only ?? false,
+  };
   return { docker, place, files, connection };
 }

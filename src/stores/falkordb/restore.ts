@@ -13,6 +13,7 @@ import type {
   BackupFacts,
   Content,
   Restoration,
+  RestoreOptions,
   RestorePlan,
   RestoreState,
   ResumedRestore,
@@ -21,6 +22,7 @@ import type {
 } from '../store.ts';
 import { dataPath, isHostPath, lookInto, mountPoint, openHelper, ownPrefix } from '../volume-place.ts';
 import { planVolumeRestore, resumeVolumeRestore } from '../volume-restore.ts';
+import { setupFor } from '../volume-setup.ts';
 import { countsOf, type DumpWatch, dumpAlone, dumpName, pickDump } from './dump.ts';
 import { awaitLoaded } from './loaded.ts';
 import { findRestoreTarget, type RestoreTarget, type Wanted } from './restore-target.ts';
@@ -39,10 +41,11 @@ import { formatsOf, refuseNewer } from './versions.ts';
 export async function planFalkordbRestore(
   wanted: Wanted,
   backup: BackupFacts,
-  { beside }: { beside: boolean },
+  options: RestoreOptions,
   context: StoreContext,
 ): Promise<Restoration> {
-  const target = await findRestoreTarget(wanted, backup, context);
+  const { beside, takesVolumeOptions } = options;
+  const target = await findRestoreTarget(wanted, backup, options, context);
   const { docker, place, container, running } = target;
   if (running && backup.storeVersion)
     refuseNewer(formatsOf(backup.storeVersion), running.versions, backup.storeVersion);
@@ -53,6 +56,8 @@ export async function planFalkordbRestore(
     context,
     // A server without keys may have written its empty dump.
     beside: beside && !running,
+    setup: setupFor(place.source, backup.source, options),
+    takesVolumeOptions,
     ...plus(roomFor(backup), running && (await dumpBytes(target, context))),
   });
   const replaces = base.plan.replaces && !beside;

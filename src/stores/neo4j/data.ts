@@ -4,6 +4,7 @@ import { PkbackupError } from '../../errors.ts';
 import { describeSource, type MountedDirectory, mountOf, notOnMount, repositoryOf } from '../mounted-data.ts';
 import type { Source, StoreContext } from '../store.ts';
 import { dataPath, imagesFor, lookInto, openHelper, type Place } from '../volume-place.ts';
+import { setupOf } from '../volume-setup.ts';
 import { usualOwner } from './admin.ts';
 import type { Login } from './server.ts';
 
@@ -39,14 +40,19 @@ export async function findData(docker: Docker, target: Neo4jTarget, context: Sto
 }
 
 async function findInVolume(docker: Docker, target: Neo4jTarget, { signal }: StoreContext): Promise<Data> {
-  const { name } = await docker.findVolume(target.volume ?? '', { signal });
+  const volume = await docker.findVolume(target.volume ?? '', { signal });
+  const { name } = volume;
   const users = await docker.containersOf(name, { signal });
   const container = users.find(
     (user) => isNeo4j(user) && mountOf(user, dataPathOf(user, target))?.mount.source === name,
   );
   if (container) return dataOn(docker, container, mountedData(container, target), target, signal);
   const images = await imagesFor(docker, name, target.image, signal);
-  return { container: undefined, place: { source: name, directory: '', images }, source: { volume: name } };
+  return {
+    container: undefined,
+    place: { source: name, directory: '', images },
+    source: { volume: name, ...setupOf(volume) },
+  };
 }
 
 async function dataOn(

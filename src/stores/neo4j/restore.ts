@@ -7,10 +7,11 @@ import { type Docker, isUp } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import type { Counts } from '../../words.ts';
 import { roomFor } from '../free-space.ts';
-import type { BackupFacts, Content, Restoration, StoreContext } from '../store.ts';
-import { composeLabels, volumeToRestore } from '../volume.ts';
+import type { BackupFacts, Content, Restoration, RestoreOptions, StoreContext } from '../store.ts';
+import { volumeToRestore } from '../volume.ts';
 import { imagesFor, type Place } from '../volume-place.ts';
 import { planVolumeRestore } from '../volume-restore.ts';
+import { directoryToRestore, setupFor } from '../volume-setup.ts';
 import { loadAll, readLoaded, usualOwner, versionOfImage } from './admin.ts';
 import { type Data, findData, isNeo4j, type Neo4jTarget, ownerOfData } from './data.ts';
 import { StoreCounter } from './records.ts';
@@ -19,12 +20,13 @@ import { countDatabases, serverOf, waitUntilInUse, waitUntilOnline } from './ser
 export async function planNeo4jRestore(
   target: Neo4jTarget,
   backup: BackupFacts,
-  { beside }: { beside: boolean },
+  options: RestoreOptions,
   context: StoreContext,
 ): Promise<Restoration> {
   const docker = await context.docker();
   const { signal, emit, store } = context;
-  const data = await dataToRestore(docker, target, backup, beside, context);
+  const { beside, takesVolumeOptions } = options;
+  const data = await dataToRestore(docker, target, backup, options, context);
   const { place, container } = data;
   const image = await imageToUse(docker, data, backup, target, signal);
   if (container) await refuseOlderServer(docker, container.imageId, backup, signal);
@@ -35,7 +37,8 @@ export async function planNeo4jRestore(
     context,
     beside,
     ...roomFor(backup),
-    labels: beside ? {} : composeLabels(place.source, backup.source),
+    setup: setupFor(place.source, backup.source, options),
+    takesVolumeOptions,
     watcher: counter,
   });
   if (container?.env.NEO4J_AUTH !== undefined && container.env.NEO4J_AUTH !== 'none') {
@@ -76,9 +79,10 @@ async function dataToRestore(
   docker: Docker,
   target: Neo4jTarget,
   backup: BackupFacts,
-  beside: boolean,
+  options: RestoreOptions,
   context: StoreContext,
 ): Promise<Data> {
+  const { beside } = options;
   const wanted = target.volume ?? backup.source.volume;
   try {
     if (target.container !== undefined || !beside) return await findData(docker, target, context);
@@ -91,7 +95,7 @@ async function dataToRestore(
   const users = await docker.containersOf(name, { signal: context.signal });
   return {
     container: users.find(isNeo4j),
-    place: { source: name, directory: '', images },
+    place: { source: name, directory: directoryToRestore(name, backup.source, options), images },
     source: { volume: name },
   };
 }
