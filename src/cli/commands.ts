@@ -297,7 +297,11 @@ function declareRestore(program: Command, start: Start): void {
     .argument('[STORE...]', 'of a set: only these stores')
     .option('--rollback', 'put back what the last restore of the store BACKUP replaced')
     .option('--store <NAME>', 'into this store, where the backup is of none or of another')
-    .option('--to <TARGET>', 'restore beside: another volume, file or directory, which must be empty')
+    .option(
+      '--to <TARGET>',
+      'restore beside: another volume, file or directory, which must be empty; or project:NAME, another compose project',
+    )
+    .option('--volume-options', 'make missing volumes with the driver and options that the backup names')
     .option('--project <NAME>', 'find the store only in this compose project (COMPOSE_PROJECT_NAME)')
     .option('-y, --yes', 'do not ask')
     .option('--no-safety-backup', 'do not keep the present data as a backup (only with --yes)')
@@ -309,6 +313,7 @@ function declareRestore(program: Command, start: Start): void {
         ['pkbackup restore events@2 --to /tmp/events.db', 'an older one, beside the present data'],
         ['pkbackup restore vectors@latest --yes', 'without asking, for scripts'],
         ['pkbackup restore 20261120-020000-1f3a', 'a whole set: all of its stores, or none'],
+        ['pkbackup restore 20261120-020000-1f3a --to project:other', 'into another compose project, all new'],
         ['pkbackup restore vectors --rollback', 'back to what the last restore replaced'],
       ),
     )

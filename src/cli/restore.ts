@@ -1,6 +1,7 @@
 // pkbackup restore: the plan, the question, the result. Without a backup it lists what there is.
 import { choosePolicy, policiesOf } from '../config/index.ts';
 import { exitCodeOf, PkbackupError } from '../errors.ts';
+import { projectOf } from '../operations/other-place.ts';
 import { type ConfirmedPlan, type RestoreResult, restore } from '../operations/restore.ts';
 import { isSet, restoreSet } from '../operations/restore-set.ts';
 import type { Run } from '../operations/run.ts';
@@ -14,6 +15,7 @@ import type { Session } from './session.ts';
 export interface RestoreFlags {
   readonly project?: string;
   readonly to?: string;
+  readonly volumeOptions?: boolean;
   readonly store?: string;
   readonly yes?: boolean;
   readonly safetyBackup: boolean;
@@ -66,7 +68,7 @@ async function runRestoreOne(
       discover: (store) => storesFor(session, [store], flags),
       safetyBackup: flags.safetyBackup,
       ...(flags.rollback && { rollback: true }),
-      ...(flags.to !== undefined && { to: flags.to }),
+      ...placeOf(flags),
       ...(flags.store !== undefined && { store: flags.store }),
       confirm: (shown) => {
         plan = shown;
@@ -95,9 +97,9 @@ async function runRestoreSet(
   only: readonly string[],
   flags: RestoreFlags,
 ): Promise<number> {
-  if (flags.to !== undefined) {
-    throw new PkbackupError('usage', `--to takes one backup, and "${setId}" is a set`, {
-      hint: 'restore its backups beside one by one: pkbackup list shows their names',
+  if (flags.to !== undefined && projectOf(flags.to) === undefined) {
+    throw new PkbackupError('usage', `--to TARGET takes one backup, and "${setId}" is a set`, {
+      hint: 'restore it into another compose project with --to project:NAME, or its backups one by one: pkbackup list shows their names',
     });
   }
   const { stores } = await session.settings();
@@ -109,6 +111,7 @@ async function runRestoreSet(
       stores,
       discover: (store) => storesFor(session, [store]),
       safetyBackup: flags.safetyBackup,
+      ...placeOf(flags),
       confirm: (shown) => {
         plans = shown;
         return confirm(session, shown, setId, flags);
@@ -131,6 +134,11 @@ async function runRestoreSet(
     return 0;
   }
 }
+
+const placeOf = ({ to, volumeOptions }: RestoreFlags) => ({
+  ...(to !== undefined && { to }),
+  ...(volumeOptions && { takesVolumeOptions: true }),
+});
 
 /** Nothing was confirmed, because nothing was to be done. */
 function isDryRun(error: unknown, flags: RestoreFlags): boolean {

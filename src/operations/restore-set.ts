@@ -5,7 +5,8 @@ import { isLoose } from './inspect-archive.ts';
 import { type RestoreResult, restoreTogether, type TogetherOptions } from './restore.ts';
 import type { Run } from './run.ts';
 
-export interface RestoreSetOptions extends Omit<TogetherOptions, 'to'> {
+/** `to` may only be a compose project: any other place can hold one store alone. */
+export interface RestoreSetOptions extends TogetherOptions {
   readonly setId: string;
   /** Of the set; all where there is none. */
   readonly only: readonly string[];

@@ -11,6 +11,7 @@ import { endRestore } from './end-restore.ts';
 import { findOne, findReplaced, notGood } from './find-backup.ts';
 import { estimateDowntime, type Foreseen, foresee } from './foresee.ts';
 import { contentOf, factsOf, type Inspection, inspectArchive } from './inspect-archive.ts';
+import { type OtherPlace, otherPlace, placeOfBefore } from './other-place.ts';
 import { ofStore, restoredAs } from './restore-as.ts';
 import { beginRestoreJournal, refuseUnsettled } from './restore-journal.ts';
 import {
@@ -33,8 +34,13 @@ export interface RestoreOptions {
   readonly rollback?: boolean;
   /** Instead of the backup's own store: the name of one that its content fits. */
   readonly store?: string;
-  /** Beside the present data: another file, directory or volume, which must be empty or missing. */
+  /**
+   * Beside the present data: another file, directory or volume, which must be empty or missing; or `project:NAME`, another
+   * compose project.
+   */
   readonly to?: string;
+  /** A missing volume may be made with the driver and the options of the backup, whatever place they name. */
+  readonly takesVolumeOptions?: boolean;
   /** The backup's own store is looked for here. */
   readonly stores: readonly ConfiguredStore[];
   /** Asked where it is not among them; throws `not_found` where there is none of that name. */
@@ -126,16 +132,23 @@ async function prepare(
   const backup = restoredAs(proved, { configured, to: options.to });
   const { kind } = backup.metadata;
   const implementation = storeOf(kind);
-  const target = chooseTarget(implementation, backup, configured, options.to);
-  const beside = options.to !== undefined;
-  if (!beside) await refuseUnsettled(run, store, 'restore_failed');
   const scratch = held.use(await run.repository.makeScratch());
   const context = contextFor(run, store, scratch.path);
+  const place = await findOtherPlace(implementation, backup, configured, options.to, context);
+  const target = chooseTarget(implementation, backup, configured, place);
+  const beside = place !== undefined;
+  if (!beside) await refuseUnsettled(run, store, 'restore_failed');
   run.emit({ type: 'started', store, kind, operation: 'restore', backup: backup.stem });
   const shown = await prove(run, proved);
   const holdsClients = !beside && (configured?.clients ?? []).length > 0;
   const facts = { ...factsOf(backup.metadata), ...shown };
-  const restoration = await implementation.planRestore(target, facts, { beside, holdsClients }, context);
+  const how = {
+    beside,
+    holdsClients,
+    takesVolumeOptions: options.takesVolumeOptions ?? false,
+    ...(place?.project === undefined ? {} : { project: place.project }),
+  };
+  const restoration = await implementation.planRestore(target, facts, how, context);
   refuseLittleSpace(restoration.plan, context);
   if (!beside) warnOfOtherVolume(run, backup, restoration.plan);
   const clients = beside ? [] : await findClients(context, configured, restoration.plan);
@@ -229,16 +242,31 @@ async function findStore(name: string, options: TogetherOptions): Promise<Config
   }
 }
 
-function chooseTarget(
+/** Undefined for the store itself. */
+async function findOtherPlace(
   kind: Store,
   backup: Backup,
   configured: ConfiguredStore | undefined,
   to: string | undefined,
+  context: StoreContext,
+): Promise<OtherPlace | undefined> {
+  if (to !== undefined) {
+    const isConfigured = configured?.kind === backup.metadata.kind;
+    return await otherPlace(kind, backup, { to, isConfigured }, context);
+  }
+  return configured ? undefined : await placeOfBefore(kind, backup, context);
+}
+
+function chooseTarget(
+  kind: Store,
+  backup: Backup,
+  configured: ConfiguredStore | undefined,
+  place: OtherPlace | undefined,
 ): unknown {
   const sameKind = configured?.kind === backup.metadata.kind ? configured : undefined;
-  if (to !== undefined) return kind.retarget(sameKind?.target, to);
+  if (place?.to !== undefined) return kind.retarget(sameKind?.target, place.to);
   if (sameKind) {
-    refuseOtherInstance(backup, sameKind);
+    if (!place) refuseOtherInstance(backup, sameKind);
     return sameKind.target;
   }
   if (configured) {

@@ -24,6 +24,7 @@ export function restorePlanText(
   const rows = [
     plan.replaces ? ['replaces', presentText(plan)] : ['writes', `${oneLine(target)} (nothing is there now)`],
     ['with', [formatLocalTime(backup.createdAt), formatCounts(metadata.counts)].filter(Boolean).join(', ')],
+    ...(plan.makes === undefined ? [] : [['makes', oneLine(plan.makes)]]),
     ...(plan.usedBy?.length ? [['used by', oneLine(plan.usedBy.join(', '))]] : []),
     ...stopRows(plan),
     ...(plan.replaces ? [['keeps', keptText(plan, keepSafetyMs)]] : []),
@@ -124,6 +125,7 @@ export function restorePlanJson(plan: ConfirmedPlan): Record<string, unknown> {
     needed_bytes: plan.neededBytes,
     free_bytes: plan.freeBytes,
     volumes: plan.volumes,
+    makes: plan.makes ?? null,
     used_by: plan.usedBy ?? [],
     stops: plan.stops,
     holds: plan.holds,

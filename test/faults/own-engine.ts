@@ -17,8 +17,8 @@ export interface OwnEngine {
   remove(): Promise<void>;
 }
 
-/** Starts it with one image, which is taken from the usual Engine. */
-export async function startOwnEngine(directory: string, image: string): Promise<OwnEngine> {
+/** Starts it with these images, which are taken from the usual Engine. */
+export async function startOwnEngine(directory: string, ...images: string[]): Promise<OwnEngine> {
   mkdirSync(directory, { recursive: true });
   const socket = join(directory, 'docker.sock');
   const client = new Dockerode({ socketPath: socket });
@@ -59,8 +59,10 @@ export async function startOwnEngine(directory: string, image: string): Promise<
     },
   };
   await engine.start();
-  await client.loadImage(await new Dockerode().getImage(image).get());
-  await untilImage(client, image);
+  for (const image of images) {
+    await client.loadImage(await new Dockerode().getImage(image).get());
+    await untilImage(client, image);
+  }
   return engine;
 }
 
