@@ -52,6 +52,12 @@ export async function* readArchive(
   yield* readStream(engine, answer, { act, signal: options.signal, idleMs: engine.idleMs });
 }
 
+export interface WriteOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** What is no directory may take the place of one, and of all that is in it. */
+  readonly replacesDirectories?: boolean;
+}
+
 /**
  * Unpacks a tar into the directory `path`, which must be there. Ends when the Engine has taken it and the source has
  * ended without an error. What was written before a failure stays.
@@ -61,7 +67,7 @@ export async function writeArchive(
   id: string,
   path: string,
   tar: AsyncIterable<Buffer>,
-  options: { signal?: AbortSignal | undefined } = {},
+  options: WriteOptions = {},
 ): Promise<void> {
   const act = `write to "${path}" in container "${id.slice(0, 12)}"`;
   const stalled = new AbortController();
@@ -70,7 +76,7 @@ export async function writeArchive(
   const source = new SourceState();
   const body = Readable.from(source.watch(tar, idle), { objectMode: false, highWaterMark: 1024 * 1024 });
   try {
-    const query = { path, noOverwriteDirNonDir: 1 };
+    const query = { path, ...(options.replacesDirectories ? {} : { noOverwriteDirNonDir: 1 }) };
     const answer = await engine.send({ method: 'PUT', path: pathOf(id), query, act }, body, signal);
     answer.resume();
     // The Engine stops reading at the end-of-archive blocks; a source may still find that it was damaged.

@@ -49,6 +49,9 @@ export const helperLabel = 'pkbackup.helper';
 /** The id of the restore that a helper works for: who finds its journal after a crash finds the helper too. */
 export const restoreLabel = 'pkbackup.restore';
 
+/** Of a helper that copies: while it is there, the data of its restore is half swapped. */
+export const swappingLabel = 'pkbackup.swapping';
+
 /** The id of the drill that a container, a volume or a network is for. */
 export const drillLabel = 'pkbackup.drill';
 

@@ -1,7 +1,7 @@
 // The only door to the Docker Engine: what the rest of the program may ask of it. It knows containers, volumes, images and
 // tar streams; it must not know stores, backups or why something is asked. Every call has a deadline and takes a signal;
 // every error is a PkbackupError (`docker_unreachable`, `not_found`, `ambiguous`, `failed`, `unhealthy`, `interrupted`).
-import { type PathStat, pathStat, readArchive, writeArchive } from './archive-endpoint.ts';
+import { type PathStat, pathStat, readArchive, type WriteOptions, writeArchive } from './archive-endpoint.ts';
 import type { Container } from './container.ts';
 import {
   containersOfVolume,
@@ -78,7 +78,7 @@ export interface Docker {
 
   pathStat(id: string, path: string, options?: CallOptions): Promise<PathStat | undefined>;
   readArchive(id: string, path: string, options?: CallOptions): AsyncGenerator<Buffer>;
-  writeArchive(id: string, path: string, tar: AsyncIterable<Buffer>, options?: CallOptions): Promise<void>;
+  writeArchive(id: string, path: string, tar: AsyncIterable<Buffer>, options?: WriteOptions): Promise<void>;
 
   /** A container that is never started, for the three above. Dispose it. */
   createHelper(options: HelperOptions): Promise<Helper>;

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { PkbackupError } from '../errors.ts';
-import { guardLabel, helperLabel, isHelper, restoreLabel } from './container.ts';
+import { guardLabel, helperLabel, isHelper, restoreLabel, swappingLabel } from './container.ts';
 import { inspectIfThere, removeContainer, type Summary, startContainer, summarise } from './containers.ts';
 import { type CallOptions, lateSignal, sleep, throwIfAborted } from './deadline.ts';
 import type { Engine } from './engine.ts';
@@ -21,6 +21,8 @@ export interface HelperOptions extends CallOptions {
   readonly mounts: readonly HelperMount[];
   /** For `clearHelpers`. */
   readonly restoreId?: string | undefined;
+  /** As long as it is there, nobody is let go: what it mounts is half swapped. */
+  readonly isSwapping?: boolean | undefined;
 }
 
 export interface Helper extends AsyncDisposable {
@@ -110,7 +112,8 @@ export async function findOrphanHelpers(
     // It outlives its process on purpose: the journal of the guard says for how long.
     if (labels[guardLabel] !== undefined) return false;
     // In the middle of a swap, or broken off there, perhaps: whoever recovers the restore knows what to do.
-    if ((isRunning || hasEnded) && labels[restoreLabel] !== undefined) return false;
+    const isAtWork = isRunning || hasEnded || labels[swappingLabel] !== undefined;
+    if (isAtWork && labels[restoreLabel] !== undefined) return false;
     return !isAlive(ownerOf(labels));
   });
 }
@@ -156,10 +159,12 @@ export async function clearHelpers(engine: Engine, restoreId: string, options: C
 /** One that never ran may be locked by its archive endpoint, so it is not looked at. */
 async function refuseBrokenOff(engine: Engine, helper: Summary, signal: AbortSignal | undefined) {
   const ended = helper.hasEnded ? await inspectIfThere(engine, helper.id, { signal }) : undefined;
-  if (!ended || ended.exitCode === 0) return;
+  const isSwapping = helper.labels[swappingLabel] !== undefined;
+  if (!isSwapping && (!ended || ended.exitCode === 0)) return;
+  const how = ended ? ` (exit code ${ended.exitCode})` : '';
   throw new PkbackupError(
     'restore_failed',
-    `helper container "${helper.name}" was broken off (exit code ${ended.exitCode}): the data may be half swapped`,
+    `helper container "${helper.name}" was broken off${how}: the data may be half swapped`,
     { hint: 'pkbackup recover undoes the restore' },
   );
 }
@@ -174,6 +179,7 @@ async function create(engine: Engine, options: HelperOptions, how: object): Prom
     Healthcheck: { Test: ['NONE'] },
     Labels: {
       ...(options.restoreId === undefined ? {} : { [restoreLabel]: options.restoreId }),
+      ...(options.isSwapping ? { [swappingLabel]: '1' } : {}),
       ...ownLabels(),
     },
     HostConfig: {

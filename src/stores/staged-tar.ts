@@ -61,7 +61,7 @@ export function stageBelow(
       const parts = guard.check(entry);
       if (parts[0]?.startsWith(ownPrefix)) throw hostile(entry, 'is a name that pkbackup uses itself');
       if (parts.length === 0) root = entry;
-      else yield encodeEntry(below(prefix, entry, parts));
+      else yield encodeEntry(entryBelow(prefix, entry, parts));
       missing = entry.size;
       size = entry.size;
       total += size;
@@ -86,8 +86,9 @@ export function directoryEntry(path: string, mode: number): TarEntry {
   };
 }
 
-function below(prefix: string, entry: TarEntry, parts: readonly string[]): TarEntry {
-  const slash = entry.type === 'directory' ? '/' : '';
+/** `parts` are those of its path; of the directory itself there are none. */
+export function entryBelow(prefix: string, entry: TarEntry, parts: readonly string[]): TarEntry {
+  const slash = entry.type === 'directory' && parts.length > 0 ? '/' : '';
   const path = Buffer.concat([
     Buffer.from(`${prefix}/`),
     Buffer.from(`${parts.join('/')}${slash}`, 'latin1'),

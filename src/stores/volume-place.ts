@@ -64,15 +64,15 @@ export async function imagesFor(
 export async function openHelper(
   docker: Docker,
   place: Place,
-  options: { isReadOnly: boolean; restoreId?: string; signal?: AbortSignal },
+  options: { isReadOnly: boolean; restoreId?: string; isSwapping?: boolean; signal?: AbortSignal },
 ): Promise<Helper> {
   const mounts = [{ source: place.source, target: mountPoint, isReadOnly: options.isReadOnly }];
-  const { signal, restoreId } = options;
+  const { signal, restoreId, isSwapping } = options;
   const [image] = place.images;
-  if (image !== undefined) return docker.createHelper({ image, mounts, restoreId, signal });
+  if (image !== undefined) return docker.createHelper({ image, mounts, restoreId, isSwapping, signal });
   const empty = await docker.makeEmptyImage({ signal });
   try {
-    const helper = await docker.createHelper({ image: empty, mounts, restoreId, signal });
+    const helper = await docker.createHelper({ image: empty, mounts, restoreId, isSwapping, signal });
     const remove = async () => {
       await helper.remove();
       await docker.removeImage(empty);

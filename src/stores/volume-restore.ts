@@ -3,8 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { basename, dirname } from 'node:path/posix';
 import { z } from 'zod';
-import { encodeEntry, endOfArchive, type TarEntry } from '../archive/tar-format.ts';
-import { scanTar, TarScanner } from '../archive/tar-scan.ts';
+import type { TarEntry } from '../archive/tar-format.ts';
+import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, Helper, PreparedRun } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { diskIn, freeSpaceCommand, littleSpace } from './free-space.ts';
@@ -20,6 +20,7 @@ import type {
   StoreContext,
 } from './store.ts';
 import { TreePrint } from './tree-print.ts';
+import { CopiedRestoration } from './volume-copy.ts';
 import {
   dataPath,
   describePlace,
@@ -33,6 +34,8 @@ import {
   readPlace,
   repositoryIn,
 } from './volume-place.ts';
+import { decodeRoot, encodeRoot, oneEntry, setRoot } from './volume-root.ts';
+import { describeSetup, refuseSetup, type VolumeSetup } from './volume-setup.ts';
 import { prepareStep, refuseFailure, runStep, withShell } from './volume-steps.ts';
 
 export interface VolumeRestoreOptions {
@@ -44,7 +47,8 @@ export interface VolumeRestoreOptions {
   /** In the volume, beside the present data. */
   readonly neededBytes?: number | undefined;
   /** For a volume that is missing. */
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly setup?: VolumeSetup;
+  readonly takesVolumeOptions?: boolean | undefined;
   readonly watcher?: PieceWatcher;
   /** More bytes of content than this are refused; where it is missing, none are. */
   readonly limitBytes?: number | undefined;
@@ -56,25 +60,29 @@ export type VolumeRestoration = Omit<Restoration, 'check'>;
 export async function planVolumeRestore(options: VolumeRestoreOptions): Promise<VolumeRestoration> {
   const { docker, context, beside } = options;
   const { signal } = context;
-  const place = await withShell(docker, options.place, signal);
-  if (!place) throw noShell(options.place);
+  const renaming = await withShell(docker, options.place, signal);
+  const place = renaming ?? options.place;
   const volume = isHostPath(place.source) ? undefined : await docker.volume(place.source, { signal });
   const isThere = volume !== undefined || isHostPath(place.source);
+  const { setup = {}, takesVolumeOptions = false } = options;
+  if (!isThere) refuseSetup(place.source, setup, takesVolumeOptions);
   const present = isThere ? await lookAtPresent(docker, place, signal) : undefined;
   if (beside && present && !present.isEmpty) throw notEmpty(place);
   const replaces = present !== undefined && !present.isEmpty;
   if ((await repositoryIn(place, context.repositoryDir)) !== undefined)
     throw wouldMoveRepository(describePlace(place), context);
-  const freeBytes = isThere ? await freeBytesOn(docker, place, signal) : undefined;
+  const freeBytes = isThere && renaming ? await freeBytesOn(docker, place, signal) : undefined;
   const presentBytes = replaces && volume ? await docker.volumeBytes(volume.name, { signal }) : undefined;
   const plan: RestorePlan = {
     target: describePlace(place),
     replaces,
     volumes: [place.source],
+    ...(isThere ? {} : { makes: describeSetup(place.source, setup) }),
     ...(presentBytes === undefined ? {} : { presentBytes }),
     ...(options.neededBytes === undefined ? {} : { neededBytes: options.neededBytes }),
     ...(freeBytes === undefined ? {} : { freeBytes }),
   };
+  if (!renaming) tellOfCopies(place, context);
   const made = {
     id: randomBytes(4).toString('hex'),
     source: place.source,
@@ -82,8 +90,21 @@ export async function planVolumeRestore(options: VolumeRestoreOptions): Promise<
     makesVolume: !isThere,
     replaces,
     ...(present ? { root: encodeRoot(present.root) } : {}),
+    ...(renaming ? {} : { copies: true }),
   };
-  return new StagedRestoration({ ...options, place }, { ...plan, restoreId: made.id }, made);
+  const named = { ...plan, restoreId: made.id };
+  return renaming
+    ? new StagedRestoration({ ...options, place }, named, made)
+    : new CopiedRestoration({ ...options, place }, named, made);
+}
+
+function tellOfCopies(place: Place, { emit, store }: StoreContext): void {
+  emit({
+    type: 'warning',
+    store,
+    message: `no image at hand has a shell, so nothing can be renamed in ${describePlace(place)}: the present data is copied aside and the restored into its place, and who uses it is stopped for as long as that takes`,
+    hint: 'load any small image that has sh, mv and rm (docker pull busybox) to make it a matter of seconds',
+  });
 }
 
 /** For `Store.resumeRestore`. */
@@ -92,12 +113,14 @@ export async function resumeVolumeRestore(
   context: StoreContext,
 ): Promise<ResumedRestore> {
   const made = madeSchema.parse(state);
-  const { id, source, directory, replaces } = made;
+  const { id, source, directory, replaces, copies } = made;
   const docker = await context.docker();
   const images = await imagesFor(docker, source, undefined, context.signal);
-  const place = await withShell(docker, { source, directory, images }, context.signal);
-  if (!place) throw noShell({ source, directory, images });
-  const plan = { target: describePlace(place), replaces, volumes: [source], restoreId: id };
+  const known = { source, directory, images };
+  const plan = { target: describePlace(known), replaces, volumes: [source], restoreId: id };
+  if (copies) return new CopiedRestoration({ docker, place: known, context }, plan, made);
+  const place = await withShell(docker, known, context.signal);
+  if (!place) throw noShell(known);
   return new StagedRestoration({ docker, place, context }, plan, made, { isResumed: true });
 }
 
@@ -111,18 +134,11 @@ const madeSchema = z.object({
   replaces: z.boolean(),
   /** The header of the data's directory as it was before, in base64; missing where there was none. */
   root: z.base64().optional(),
+  /** Without renaming; see volume-copy.ts. */
+  copies: z.boolean().optional(),
 });
 
-type Made = z.infer<typeof madeSchema>;
-
-const encodeRoot = (root: TarEntry): string => encodeEntry(root).toString('base64');
-
-function rootOf({ root }: Made): TarEntry | undefined {
-  for (const piece of new TarScanner().scan(Buffer.from(root ?? '', 'base64'))) {
-    if (piece.type === 'entry') return piece.entry;
-  }
-  return undefined;
-}
+export type Made = z.infer<typeof madeSchema>;
 
 async function lookAtPresent(
   docker: Docker,
@@ -143,9 +159,9 @@ async function freeBytesOn(docker: Docker, place: Place, signal: AbortSignal): P
     ?.freeBytes;
 }
 
-type StagedOptions = Pick<
+export type StagedOptions = Pick<
   VolumeRestoreOptions,
-  'docker' | 'place' | 'context' | 'labels' | 'watcher' | 'limitBytes'
+  'docker' | 'place' | 'context' | 'setup' | 'watcher' | 'limitBytes'
 >;
 
 class StagedRestoration implements VolumeRestoration {
@@ -190,7 +206,7 @@ class StagedRestoration implements VolumeRestoration {
     this.#swap = undefined;
     refuseFailure(await swap.run(), place, 'swap');
     // Through the same container, now that it has ended: another one would take time.
-    if (this.#stagedRoot) await this.#setRoot(swap.id, this.#stagedRoot);
+    if (this.#stagedRoot) await setRoot(docker, place, swap.id, this.#stagedRoot);
   }
 
   async rollback(): Promise<void> {
@@ -205,8 +221,8 @@ class StagedRestoration implements VolumeRestoration {
     const { docker, place } = this.#options;
     await using run = await prepareStep(docker, place, 'rollback', this.state.id);
     refuseFailure(await run.run(), place, 'rollback');
-    const root = rootOf(this.state);
-    if (root) await this.#setRoot(run.id, root);
+    const root = decodeRoot(this.state.root);
+    if (root) await setRoot(docker, place, run.id, root);
   }
 
   async previous(): Promise<Snapshot | undefined> {
@@ -228,7 +244,7 @@ class StagedRestoration implements VolumeRestoration {
     const { root } = await lookInto(docker, run, dataPath(place));
     refuseFailure(await run.run(), place, 'discard');
     // Removing our directory has touched the time of the root.
-    await this.#setRoot(run.id, root);
+    await setRoot(docker, place, run.id, root);
   }
 
   /** Those of a process that is dead, too: a step that it began goes on without it. */
@@ -268,9 +284,9 @@ class StagedRestoration implements VolumeRestoration {
   }
 
   async #makeVolume(): Promise<void> {
-    const { docker, place, context, labels = {} } = this.#options;
+    const { docker, place, context, setup } = this.#options;
     if (!this.state.makesVolume || this.#madeVolume) return;
-    await docker.createVolume({ name: place.source, labels }, { signal: context.signal });
+    await docker.createVolume({ name: place.source, ...setup }, { signal: context.signal });
     this.#madeVolume = true;
   }
 
@@ -328,24 +344,12 @@ class StagedRestoration implements VolumeRestoration {
 
   /** Where the present entries go; it carries the owner and mode of the root, for whoever has to go back. */
   async #makePart(helperId: string): Promise<void> {
-    const root = rootOf(this.state);
+    const root = decodeRoot(this.state.root);
     if (!root) return;
     const { docker, place } = this.#options;
     const path = `${dataPath(place)}/${ownPrefix}previous-${this.state.id}.part/`;
     await docker.writeArchive(helperId, '/', oneEntry({ ...root, path: Buffer.from(path.slice(1)) }));
   }
-
-  /** An entry `./` would not do: the Engine sets owner, mode and time of a directory only by its name. */
-  async #setRoot(containerId: string, root: TarEntry): Promise<void> {
-    const { docker, place } = this.#options;
-    const path = dataPath(place);
-    const name = `${path.slice(dirname(path).length).replace(/^\//, '')}/`;
-    await docker.writeArchive(containerId, dirname(path), oneEntry({ ...root, path: Buffer.from(name) }));
-  }
-}
-
-async function* oneEntry(entry: TarEntry): AsyncGenerator<Buffer> {
-  yield Buffer.concat([encodeEntry(entry), endOfArchive]);
 }
 
 const isFull = (error: unknown): boolean => /no space left on device|quota exceeded/i.test(messageOf(error));

@@ -66,7 +66,7 @@ esac
 `;
 
 const stepDeadlineMs = 600_000;
-const imagesToTry = 8;
+const imagesToTry = 24;
 const programs = ['/bin/sh', '/bin/mv', '/bin/rm', '/bin/mkdir', '/bin/rmdir'];
 
 /** The place with an image first that has a shell and the few programs of the script; undefined where none has. */
