@@ -42,6 +42,7 @@ export async function announced(
   try {
     const summary = await work(run);
     await run.settle(summary);
+    await run.measure();
     await run.tell(summary);
     return summary.exitCode;
   } catch (error) {
@@ -49,6 +50,7 @@ export async function announced(
     if (!isForTyper) {
       const summary = failureOf(error);
       await run.settle(summary);
+      await run.measure();
       await run.tell(summary);
     }
     throw error;
@@ -116,6 +118,13 @@ class AnnouncedRun implements Announcement {
     const repository = openRepository(this.#settings.repository);
     const { emit } = this.#session;
     return recordOutcomes({ repository, emit }, outcomesOf(this.#operation, summary));
+  }
+
+  /** Never throws. */
+  async measure(): Promise<void> {
+    if (this.#settings?.config?.metricsFile === undefined) return;
+    const { writeMetricsFile } = await import('./metrics.ts');
+    await writeMetricsFile(this.#session, this.#settings);
   }
 
   /** Never throws. */

@@ -11,15 +11,23 @@ import { lastBackupOf } from '../operations/last-backup.ts';
 import { formatLogTime } from '../reporters/format.ts';
 import { openRepository } from '../repository/index.ts';
 import { type Job, jobsOf } from '../schedule/index.ts';
+import type { MetricsServer } from './metrics-server.ts';
 import { openRun } from './open-run.ts';
 import { flagsAgain, ownProgram } from './own-command.ts';
 import type { Session } from './session.ts';
 
+export interface RunFlags {
+  /** Where the metrics are served; `true` is the usual address. */
+  readonly metrics?: string | true;
+}
+
 /** 0 where it was ended while it waited; the code of the backup that was broken off otherwise. */
-export async function runRun(session: Session): Promise<number> {
+export async function runRun(session: Session, flags: RunFlags = {}): Promise<number> {
   const { signal, emit } = session;
   const settings = await session.settings();
   scheduledJobs(settings);
+  await using server = await metricsServer(session, flags);
+  if (server) emit({ type: 'step', message: `metrics at ${server.url}` });
   // Where this is a container that was killed, nothing else lives that would start what it held.
   await openRun(session, 'run');
   let brokenOff = 0;
@@ -27,7 +35,7 @@ export async function runRun(session: Session): Promise<number> {
     emit,
     signal,
     clock: { now: () => new Date(), wait },
-    jobs: async () => scheduledJobs(await loadSettings(session.flags, process.env, process.cwd())),
+    jobs: async () => scheduledJobs(await settingsNow(session)),
     lastBackup: (job) => lastBackup(session, settings, job),
     perform: async (job) => {
       const exitCode = await backUp(session, job);
@@ -36,6 +44,21 @@ export async function runRun(session: Session): Promise<number> {
     onNext: (next) => emit({ type: 'step', message: nextText(next) }),
   });
   return brokenOff;
+}
+
+/** As the config file is at this moment. */
+function settingsNow({ flags }: Session): Promise<Settings> {
+  return loadSettings(flags, process.env, process.cwd());
+}
+
+async function metricsServer(session: Session, { metrics }: RunFlags): Promise<MetricsServer | undefined> {
+  if (metrics === undefined) return undefined;
+  const [{ serveMetrics, usualAddress }, { metricsOf }] = await Promise.all([
+    import('./metrics-server.ts'),
+    import('./metrics.ts'),
+  ]);
+  const address = metrics === true ? usualAddress : metrics;
+  return serveMetrics(address, async () => metricsOf(await settingsNow(session)));
 }
 
 /** Throws `config` where nothing is scheduled: a loop that does nothing would look like one that works. */

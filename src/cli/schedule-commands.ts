@@ -2,11 +2,13 @@
 import type { Command } from 'commander';
 import type { Start } from './commands.ts';
 import { examples } from './help.ts';
+import type { RunFlags } from './run.ts';
 import type { NextFlags, ScheduleFlags } from './schedule.ts';
 
 export function declareScheduleCommands(program: Command, start: Start): void {
   declareSchedule(program, start);
   declareRun(program, start);
+  declareMetrics(program, start);
 }
 
 function declareSchedule(program: Command, start: Start): void {
@@ -61,6 +63,7 @@ function declareRun(program: Command, start: Start): void {
   program
     .command('run')
     .description('stay, and back up at the times of schedule in the config file, until it is ended')
+    .option('--metrics [ADDRESS]', 'serve metrics for Prometheus at /metrics (default: 127.0.0.1:9469)')
     .addHelpText(
       'after',
       examples(
@@ -68,7 +71,23 @@ function declareRun(program: Command, start: Start): void {
         ['pkbackup run --wait 1h', 'a store that another run holds is waited for'],
       ),
     )
-    .action(() => {
-      return start(async (session) => (await import('./run.ts')).runRun(session), { endsBySignal: true });
+    .action((flags: RunFlags) => {
+      return start(async (session) => (await import('./run.ts')).runRun(session, flags), {
+        endsBySignal: true,
+      });
     });
+}
+
+function declareMetrics(program: Command, start: Start): void {
+  program
+    .command('metrics')
+    .description('print what status knows as metrics for Prometheus')
+    .addHelpText(
+      'after',
+      examples(
+        ['pkbackup metrics', 'what metrics_file of the config file gets after each run'],
+        ['pkbackup run --metrics', 'or ask for them over HTTP'],
+      ),
+    )
+    .action(() => start(async (session) => (await import('./metrics.ts')).runMetrics(session)));
 }

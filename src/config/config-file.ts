@@ -72,6 +72,7 @@ export function readConfig(text: string, file: string, name: string, environment
     }),
     ...(top.hooks !== undefined && { hooks: hooksOf(top.hooks, directory) }),
     ...(top.notify !== undefined && { notify: targetsOf(top.notify, directory) }),
+    ...(top.metrics_file !== undefined && { metricsFile: absolutePath(top.metrics_file, directory) }),
     ...(top.ignore_volumes !== undefined && { ignoreVolumes: top.ignore_volumes }),
     ...(top.schedule !== undefined && { schedule: top.schedule }),
     ...(top.time_zone !== undefined && { timeZone: top.time_zone }),

@@ -37,6 +37,8 @@ export const configSchema = z.strictObject({
   after_backup: z.enum(afterBackup).optional(),
   hooks: hooksSchema.optional(),
   notify: notifySchema.optional(),
+  /** For the textfile collector of Prometheus. */
+  metrics_file: text.optional(),
   ignore_volumes: z.array(text).optional(),
   schedule: scheduleSchema.optional(),
   time_zone: timeZoneSchema.optional(),

@@ -101,6 +101,8 @@ export interface Config {
   readonly failOnShrink?: boolean;
   /** Around each run. */
   readonly hooks?: Hooks;
+  /** Absolute; gets what status knows, after each run. */
+  readonly metricsFile?: string;
   /** Who is told what came of a run. */
   readonly notify?: readonly Target[];
   readonly stores: readonly ConfiguredStore[];

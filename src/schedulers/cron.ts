@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { PkbackupError } from '../errors.ts';
 import { cronText, type Entry, marksOf } from '../schedule/index.ts';
 import type { Place, Scheduler } from './index.ts';
-import { demandTool, runTool, toolError } from './tool.ts';
+import { demandTool, missingTool, runTool, toolError } from './tool.ts';
 
 export const cron: Scheduler = {
   name: 'cron',
@@ -15,7 +15,7 @@ export const cron: Scheduler = {
   texts: (entry, _place, now) => [cronText(entry, now)],
   async install(entry, place, now) {
     const ours = Buffer.from(cronText(entry, now).text).toString('latin1');
-    const before = await readCrontab(place);
+    const before = await readCrontab(place).catch((error: unknown) => missingTool(error, withoutCron));
     const after = joined(withoutOurs(before, entry.id), ours);
     if (after !== before) {
       await writeCrontab(after, place);
@@ -60,19 +60,14 @@ function joined(others: string, ours: string): string {
   return `${others}${others === '' || others.endsWith('\n') ? '' : '\n'}${ours}`;
 }
 
+const withoutCron = 'install cron, or take another one: pkbackup schedule install systemd, or pkbackup run';
+
 async function readCrontab(place: Place): Promise<string> {
-  const end = await runTool('crontab', ['-l'], place).catch(noCron);
+  const end = await runTool('crontab', ['-l'], place);
   if (end.exitCode === 0) return end.stdout;
   // That of busybox cannot open the file.
   if (/no crontab for|can't open .*: No such file/i.test(end.stderr)) return '';
   throw toolError('crontab', ['-l'], end);
-}
-
-function noCron(error: unknown): never {
-  if (!(error instanceof PkbackupError) || error.code !== 'not_found') throw error;
-  throw new PkbackupError('not_found', error.message, {
-    hint: 'install cron, or take another one: pkbackup schedule install systemd, or pkbackup run',
-  });
 }
 
 async function writeCrontab(text: string, place: Place): Promise<void> {

@@ -44,9 +44,17 @@ export async function demandTool(
   place: Pick<Place, 'environment'>,
   hint?: string,
 ): Promise<string> {
-  const { exitCode, stdout, stderr } = await runTool(program, args, place);
+  const { exitCode, stdout, stderr } = await runTool(program, args, place).catch((error: unknown) => {
+    return missingTool(error, hint);
+  });
   if (exitCode === 0) return stdout;
   throw toolError(program, args, { exitCode, stdout, stderr }, hint);
+}
+
+/** Throws `failed` with what to do without it. */
+export function missingTool(error: unknown, hint: string | undefined): never {
+  if (!(error instanceof PkbackupError) || error.code !== 'not_found') throw error;
+  throw new PkbackupError('failed', error.message, hint === undefined ? {} : { hint });
 }
 
 export function toolError(

@@ -96,6 +96,29 @@ describe.runIf(process.platform !== 'win32')('pkbackup run', () => {
     expect(readdirSync(join(cwd, 'backups')).filter((name) => name.includes('partial'))).toEqual([]);
   });
 
+  it('serves metrics where that is asked for, on this machine only unless it is told otherwise', async () => {
+    const loop = start('--metrics', '0');
+    let text = '';
+    loop.all?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    await said(loop, 'next backup');
+    const url = /metrics at (http:\/\/127\.0\.0\.1:\d+\/metrics)/.exec(text)?.[1] ?? '';
+    const answer = await fetch(url);
+    expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(await answer.text()).toContain(
+      `pkbackup_store_healthy{repository="${join(cwd, 'backups')}",store="memory"} 0`,
+    );
+    expect((await fetch(url.replace('/metrics', '/'))).status).toBe(404);
+    expect((await fetch(url, { method: 'POST' })).status).toBe(405);
+    const second = await pkbackup(['run', '--metrics', new URL(url).host], { cwd });
+    expect(second).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('EADDRINUSE') });
+    expect(second.stderr).toContain('hint: choose another address with --metrics HOST:PORT');
+    loop.kill('SIGTERM');
+    expect((await loop).exitCode).toBe(0);
+    expect((await pkbackup(['run', '--metrics', 'here'], { cwd })).exitCode).toBe(64);
+  });
+
   it('is refused where nothing is scheduled, and where the config file is wrong', async () => {
     writeFileSync(join(cwd, 'pkbackup.yaml'), 'stores: { memory: { kind: directory, path: memory } }\n');
     const none = await pkbackup(['run'], { cwd });

@@ -137,6 +137,12 @@ describe('units', () => {
     },
   );
 
+  it('let the watchdog live, and give a backup the time that it takes', () => {
+    const [service] = systemdTexts(entryOf(scheduleOf('0 3 * * *')), { scope: 'system', now });
+    expect(service?.text).toMatch(/^KillMode=process$/m);
+    expect(service?.text).toMatch(/^TimeoutStartSec=infinity$/m);
+  });
+
   it('that are wrong are found by it', async () => {
     const path = join(directory, 'wrong.service');
     writeFileSync(path, '[Service]\nType=oneshot\nExecStart=relative/program "\nKillMode=sometimes\n');
