@@ -102,10 +102,11 @@ class Loop {
   #nextOf(job: Job): Date {
     const key = keyOf(job);
     const now = this.#options.clock.now();
-    const since = this.#dealtWith.get(key) ?? now;
-    // The clock was set back.
-    if (since > now) this.#dealtWith.set(key, now);
-    return nextTime(job.schedule, since > now ? now : since);
+    const known = this.#dealtWith.get(key) ?? now;
+    // The clock may have been set back.
+    const since = known > now ? now : known;
+    this.#dealtWith.set(key, since);
+    return nextTime(job.schedule, since);
   }
 
   #tellNext(): Next | undefined {

@@ -272,7 +272,18 @@ describe('what the Task Scheduler is told', () => {
         );
         expect(found).toEqual(expectedOf(schedule));
       }),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        examples: [
+          '0 3 * 1,5 1',
+          '0 3 * 2 4,5',
+          '0 3 L * *',
+          '0 3 * * 5L',
+          '0 3 * * 1#2',
+          '0 3 13 * 5',
+          '0 3 * 4 *',
+        ].map((one) => [one] as [string]),
+      },
     );
     expect(said).toBeGreaterThan(10);
   });
