@@ -21,6 +21,7 @@ import {
 } from './volume-place.ts';
 import type { Made, StagedOptions, VolumeRestoration } from './volume-restore.ts';
 import { decodeRoot, oneEntry, setRoot } from './volume-root.ts';
+import { makeEmptyVolume } from './volume-setup.ts';
 
 const stagedPath = `${mountPoint}/staged`;
 const previousPath = `${mountPoint}/previous`;
@@ -44,7 +45,7 @@ export class CopiedRestoration implements VolumeRestoration {
   async stage(content: Content): Promise<void> {
     const { docker, place, context, setup, watcher, limitBytes } = this.#options;
     const { signal } = context;
-    if (this.state.makesVolume) await docker.createVolume({ name: place.source, ...setup }, { signal });
+    if (this.state.makesVolume) await makeEmptyVolume(docker, place, setup, signal);
     await docker.removeVolume(this.#aside.source, { signal });
     await docker.createVolume(
       { name: this.#aside.source, labels: { 'pkbackup.aside': this.state.id } },

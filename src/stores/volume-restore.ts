@@ -35,7 +35,7 @@ import {
   repositoryIn,
 } from './volume-place.ts';
 import { decodeRoot, encodeRoot, oneEntry, setRoot } from './volume-root.ts';
-import { describeSetup, refuseSetup, type VolumeSetup } from './volume-setup.ts';
+import { describeSetup, makeEmptyVolume, refuseSetup, type VolumeSetup } from './volume-setup.ts';
 import { prepareStep, refuseFailure, runStep, withShell } from './volume-steps.ts';
 
 export interface VolumeRestoreOptions {
@@ -286,8 +286,8 @@ class StagedRestoration implements VolumeRestoration {
   async #makeVolume(): Promise<void> {
     const { docker, place, context, setup } = this.#options;
     if (!this.state.makesVolume || this.#madeVolume) return;
-    await docker.createVolume({ name: place.source, ...setup }, { signal: context.signal });
     this.#madeVolume = true;
+    await makeEmptyVolume(docker, place, setup, context.signal);
   }
 
   /** Before it was made nobody could tell. */

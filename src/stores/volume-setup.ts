@@ -1,9 +1,10 @@
 // How a volume was made: noted with a backup, so that a restore on another machine, or in another compose project, can make
 // it again as compose would. What the metadata says is input: a path or a host that is named there is only used where
 // the user has said so.
-import type { Volume } from '../docker/index.ts';
+import type { Docker, Volume } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
 import type { RestoreOptions, Source } from './store.ts';
+import { lookInto, mountPoint, openHelper, type Place } from './volume-place.ts';
 
 export interface VolumeSetup {
   readonly labels?: Readonly<Record<string, string>>;
@@ -100,6 +101,26 @@ export function describeSetup(name: string, { driver = 'local', options = {} }: 
     ...Object.entries(options).map(([option, value]) => `${option} ${value}`),
   ];
   return how.length === 0 ? `volume "${name}"` : `volume "${name}" (${how.join(', ')})`;
+}
+
+/** Throws where its options lead to what is somebody's already. */
+export async function makeEmptyVolume(
+  docker: Docker,
+  place: Place,
+  setup: VolumeSetup = {},
+  signal?: AbortSignal,
+): Promise<void> {
+  await docker.createVolume({ name: place.source, ...setup }, { signal });
+  if (!namesPlace(setup)) return;
+  await using helper = await openHelper(docker, place, { isReadOnly: true, ...(signal && { signal }) });
+  if ((await lookInto(docker, helper, mountPoint, signal)).isEmpty) return;
+  throw new PkbackupError(
+    'restore_failed',
+    `what ${describeSetup(place.source, setup)} leads to is not empty`,
+    {
+      hint: 'empty it, or make the volume elsewhere first',
+    },
+  );
 }
 
 /** Throws where it could not be made again, or leads to a place that only the backup has named. */
