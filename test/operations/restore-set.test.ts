@@ -34,7 +34,12 @@ beforeEach(async () => {
 afterEach(() => fixture[Symbol.dispose]());
 
 function restored(
-  more: { only?: string[]; confirm?: (plans: readonly ConfirmedPlan[]) => Promise<boolean> } = {},
+  more: {
+    to?: string;
+    stores?: ReturnType<typeof stores>;
+    only?: string[];
+    confirm?: (plans: readonly ConfirmedPlan[]) => Promise<boolean>;
+  } = {},
 ) {
   const options = { setId, only: [], stores: stores(), safetyBackup: true, confirm: async () => true };
   return restoreSet(fixture.run, { ...options, ...more });
@@ -48,6 +53,21 @@ describe('the restore of a set', () => {
     expect(found()).toEqual(['saved', 'saved', 'saved']);
     expect(results.every(({ safetyBackup }) => safetyBackup?.metadata.safety)).toBe(true);
     expect(left()).toEqual([]);
+  });
+
+  it('puts what is in no compose project where it is configured, and never over what is there', async () => {
+    const project = { to: 'project:other' };
+    await expect(restored(project)).rejects.toThrow(/not empty|is there already/);
+    expect(found()).toEqual(['present', 'present', 'present']);
+    for (const name of names) rmSync(pathOf(name), { recursive: true });
+    await expect(restored({ ...project, stores: [] })).rejects.toMatchObject({
+      code: 'not_found',
+      message: 'a directory is in no compose project, and "one" is not configured',
+    });
+    await restored(project);
+    expect(found()).toEqual(['saved', 'saved', 'saved']);
+    for (const to of ['project:', 'project:Other', 'project:a/b'])
+      await expect(restored({ to })).rejects.toMatchObject({ code: 'usage' });
   });
 
   it('restores those that are named, and no others', async () => {
