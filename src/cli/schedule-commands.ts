@@ -86,7 +86,7 @@ function declareMetrics(program: Command, start: Start): void {
       'after',
       examples(
         ['pkbackup metrics', 'what metrics_file of the config file gets after each run'],
-        ['pkbackup run --metrics', 'or ask for them over HTTP'],
+        ['pkbackup metrics --json', 'the same facts as one document'],
       ),
     )
     .action(() => start(async (session) => (await import('./metrics.ts')).runMetrics(session)));

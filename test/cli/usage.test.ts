@@ -46,7 +46,21 @@ describe('the help', () => {
     expect(stdout).not.toContain('overview');
   });
 
-  it.each(['backup', 'list', 'verify', 'restore', 'prune', 'pin', 'unpin', 'undelete', 'status', 'guard'])(
+  it.each([
+    'backup',
+    'list',
+    'verify',
+    'restore',
+    'prune',
+    'pin',
+    'unpin',
+    'undelete',
+    'status',
+    'guard',
+    'schedule',
+    'run',
+    'metrics',
+  ])(
     'of %s has two or three examples of that command, and the flags that every command has',
     async (command) => {
       const { exitCode, stdout } = await pkbackup([command, '--help']);
