@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { shim } from '../cli/program.ts';
-import { containerOf, docker, inVolume, logsOf, makeContainer, makeVolume, stateOf } from '../docker/bed.ts';
+import { containerOf, docker, logsOf, makeContainer } from '../docker/bed.ts';
 
 const minutes = Number(process.env.PKBACKUP_TEST_LOOP_MINUTES ?? 5);
 
@@ -116,47 +116,5 @@ describe('the loop in a container', () => {
     const ofAll = (some: Sample[], key: keyof Sample) => middle(some.map((sample) => sample[key]));
     expect(ofAll(late, 'descriptors')).toBeLessThanOrEqual(ofAll(early, 'descriptors'));
     expect(ofAll(late, 'rssKb')).toBeLessThan(ofAll(early, 'rssKb') * 1.25);
-  });
-
-  test('that is killed while it holds a store lets go of it when it starts again', {
-    timeout: 600_000,
-  }, async () => {
-    const volume = await makeVolume();
-    await inVolume(volume, 'head -c 300000000 /dev/urandom > /v/noise');
-    const app = await makeContainer({
-      volumes: { [volume]: '/data' },
-      image: 'pkbackup-test/debian:trixie',
-      command: ['sleep', '3600'],
-    });
-    const data = join(directory, 'held');
-    mkdirSync(join(data, 'backups'), { recursive: true });
-    writeFileSync(
-      join(data, 'pkbackup.yaml'),
-      `schedule: "* * * * *"\nstores: { files: { kind: volume, volume: ${volume}, quiesce: stop } }\n`,
-    );
-    const loop = await makeContainer({
-      image: 'pkbackup-test/debian:trixie',
-      entrypoint: ['/opt/pkbackup/node', '/opt/pkbackup/program/bin/pkbackup.js'],
-      command: ['run', '--config', '/data/pkbackup.yaml'],
-      volumes: {
-        [directory]: '/opt/pkbackup:ro',
-        [data]: '/data',
-        '/var/run/docker.sock': '/var/run/docker.sock',
-      },
-    });
-    while ((await stateOf(app)).status === 'running') await sleep(20);
-    await containerOf(loop).kill();
-    // Nobody is left who would start it.
-    await sleep(3000);
-    expect((await stateOf(app)).status).toBe('exited');
-    // From here on, no new backup stops it.
-    writeFileSync(
-      join(data, 'pkbackup.yaml'),
-      `schedule: "@yearly"\nstores: { files: { kind: volume, volume: ${volume}, quiesce: stop } }\n`,
-    );
-    await containerOf(loop).start();
-    while ((await stateOf(app)).status !== 'running') await sleep(100);
-    await containerOf(loop).stop({ t: 60 });
-    expect((await stateOf(app)).status).toBe('running');
   });
 });
