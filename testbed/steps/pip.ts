@@ -5,13 +5,19 @@ import { cacheDir } from '../state.ts';
 
 const machines: Partial<Record<NodeJS.Architecture, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
+/** The newest C library that a wheel may want: that of Debian bookworm is 2.36. */
+const usualPlatforms = ['manylinux2014', 'manylinux_2_28', 'manylinux_2_34'];
+
 /** Installs the wheels of a requirements file (all of them: nothing is resolved) into `dir`, for the given Python on Linux. */
-export async function pipInstall(dir: string, requirements: string, python: string): Promise<void> {
+export async function pipInstall(
+  dir: string,
+  requirements: string,
+  python: string,
+  platformTags: readonly string[] = usualPlatforms,
+): Promise<void> {
   if (!(await isOnPath('pip'))) await aptInstall(['python3-pip']);
   const machine = machines[process.arch] ?? process.arch;
-  const platforms = ['manylinux2014', 'manylinux_2_28', 'manylinux_2_34'].map(
-    (tag) => `--platform=${tag}_${machine}`,
-  );
+  const platforms = platformTags.map((tag) => `--platform=${tag}_${machine}`);
   const target = [`--python-version=${python}`, '--only-binary=:all:', '--implementation=cp', ...platforms];
   const wheels = await cacheDir('wheels');
   await run('pip', [
@@ -30,6 +36,8 @@ export async function pipInstall(dir: string, requirements: string, python: stri
     '--no-deps',
     '--no-compile',
     '--no-warn-script-location',
+    // Of the machine's own Python, which runs none of it.
+    '--ignore-requires-python',
   ];
   await run('pip', ['install', '--quiet', ...offline, `--target=${dir}`, ...target, '-r', requirements]);
 }
