@@ -115,10 +115,14 @@ async function withLog(docker: Docker, { id, name }: Container, error: unknown):
   return new PkbackupError('unhealthy', `${message}; it said: ${said}`, { cause: error });
 }
 
-/** The last that sounds like trouble, else the last. */
-function tellingLine(log: string): string | undefined {
-  const lines = log.split('\n').map((line) => line.replace(/\x1b\[[0-9;]*m/g, '').trim());
-  const said = lines.filter((line) => line !== '' && !/^(at |note: run with)/.test(line));
+/** Of what a server said: the last line that sounds like trouble and is no mere pointer to the log, else the last. */
+export function tellingLine(log: string): string | undefined {
+  const lines = log.split('\n').map((line) => withoutTime(line.replace(/\x1b\[[0-9;]*m/g, '').trim()));
+  const said = lines.filter((line) => !/^$|^(at |note: run with)|check (the )?server logs/.test(line));
   const trouble = /panick|fatal|error|exception|cannot|can't|unsupported|invalid|failed|incompatible/i;
   return (said.findLast((line) => trouble.test(line)) ?? said.at(-1))?.slice(0, 300);
 }
+
+/** `2026-11-20 20:35:35.020+0000 ...`, and `1:M 20 Nov 2026 20:35:35.020 # ...`. */
+const withoutTime = (line: string): string =>
+  line.replace(/^(\d{4}-\d\d-\d\d[ T][\d:.,]+(Z|[+-]\d+)?|\d+:[A-Z] \d+ \w+ \d{4} [\d:.]+ \S) +/, '');
