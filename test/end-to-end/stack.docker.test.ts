@@ -3,8 +3,8 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { pkbackup } from '../cli/program.ts';
-import { containerOf, stateOf } from '../docker/bed.ts';
-import { type Stack, startStack } from './stack.ts';
+import { stateOf } from '../docker/bed.ts';
+import { type Stack, startStack, untilItWrites } from './stack.ts';
 
 const rounds = Number(process.env.PKBACKUP_TEST_STACK_ROUNDS ?? 3);
 const timeout = 240_000 + rounds * 30_000;
@@ -34,16 +34,6 @@ function recordsIn({ stores }: Made): number[] {
     countOf('rows').rows,
     countOf('events').rows,
   ].map((count) => count ?? -1);
-}
-
-async function untilItWrites({ containers }: Stack): Promise<void> {
-  const app = containerOf(containers.get('app') ?? '');
-  for (let attempt = 0; attempt < 300; attempt += 1) {
-    const said = await app.logs({ stdout: true, stderr: true });
-    if (said.toString().includes('writing')) return;
-    await sleep(100);
-  }
-  throw new Error(`it does not write: ${await app.logs({ stdout: true, stderr: true })}`);
 }
 
 test(`with --consistent every store has the same last record, ${rounds} times, and a restored set has it, too`, {

@@ -3,9 +3,17 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Dockerode from 'dockerode';
 import { image } from '../../testbed/index.ts';
-import { makeContainer, makeVolume, removeContainer, removeVolume, uniqueName } from '../docker/bed.ts';
+import {
+  containerOf,
+  makeContainer,
+  makeVolume,
+  removeContainer,
+  removeVolume,
+  uniqueName,
+} from '../docker/bed.ts';
 import { untilHealthy } from '../stores/chroma-client.ts';
 
 const engine = new Dockerode();
@@ -16,6 +24,8 @@ export interface Stack extends AsyncDisposable {
   readonly directory: string;
   /** Ids, by service. */
   readonly containers: ReadonlyMap<string, string>;
+  /** Of the servers. */
+  readonly volumes: readonly string[];
   /** As `docker compose down --volumes` and `up` would: everything is gone, and empty servers run. The application does not. */
   startAnew(): Promise<void>;
 }
@@ -63,6 +73,7 @@ export async function startStack(more: string): Promise<Stack> {
     project,
     directory,
     containers,
+    volumes: Object.keys(services).map((service) => volumeOf(project, service)),
     async startAnew() {
       for (const id of containers.values()) await removeContainer(id);
       containers.clear();
@@ -77,6 +88,17 @@ export async function startStack(more: string): Promise<Stack> {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Until the application has written to every store. */
+export async function untilItWrites({ containers }: Stack): Promise<void> {
+  const app = containerOf(containers.get('app') ?? '');
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    const said = await app.logs({ stdout: true, stderr: true });
+    if (said.toString().includes('writing')) return;
+    await sleep(100);
+  }
+  throw new Error(`it does not write: ${await app.logs({ stdout: true, stderr: true })}`);
 }
 
 const volumeOf = (project: string, service: string) => `${project}_${service}`;
