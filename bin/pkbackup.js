@@ -11,6 +11,7 @@ else await startAgain();
 
 async function start() {
   keepCompiledCode();
+  useAllCores();
   const { existsSync } = process.getBuiltinModule('node:fs');
   const { main } = await import(existsSync(source) ? source.href : here('dist/pkbackup.js').href);
   await main(process.argv.slice(2));
@@ -36,6 +37,13 @@ function keepCompiledCode() {
   } catch {
     // No home, or one that cannot be written to: it starts all the same.
   }
+}
+
+/** Node's pool, which compresses and decompresses, has four threads unless this says otherwise before its first use. */
+function useAllCores() {
+  const { availableParallelism } = process.getBuiltinModule('node:os');
+  const cores = availableParallelism();
+  if (cores > 4) process.env.UV_THREADPOOL_SIZE ??= String(cores);
 }
 
 /** In a clone, `npm ci` brings a Node of the right version along. */
