@@ -75,8 +75,9 @@ async function namedThings(
   for (const { path, key, text } of textsIn(yaml.data, [])) {
     const place = { line: yaml.lineOf(path), key: path.join('.') };
     if (unset.has(place.key)) continue;
-    if (/_(env|file)$/.test(key)) {
-      const secret = key.endsWith('_env') ? { env: text } : { file: absolutePath(text, directory) };
+    const isVariable = key.endsWith('_env') || path.at(-2)?.endsWith('_env');
+    if (isVariable || key.endsWith('_file')) {
+      const secret = isVariable ? { env: text } : { file: absolutePath(text, directory) };
       await readSecret(secret, environment).catch((error: unknown) => {
         named.mistakes.push({ ...place, message: messageOf(error) });
       });

@@ -1,18 +1,26 @@
 // ChromaDB, from 0.4 to 1.x. Its index files are rewritten in place and are good only after a clean stop: of hot copies 13
 // in 20 were broken, and a copy taken under a pause crashed its server (docs/stores/chromadb.md). So the container is
 // stopped for the copy, and neither `none` nor `pause` is allowed.
-// One that is reached by its URL alone (`url`) is read through its API, hot: chromadb/remote.ts.
+// One that is reached by its URL alone (`url`) is read through its API, hot: chromadb/remote.ts. Files of this host (`path`)
+// are read while no process has them open: chromadb/directory.ts.
 // What is counted is counted in the copy itself, because a count that the server gives a moment earlier is of other data.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { extractTree } from '../archive/extract-tree.ts';
 import { type Container, type Docker, isUp, throwIfAborted } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import type { Counts } from '../words.ts';
 import { checkExport } from './chromadb/check-export.ts';
+import {
+  isDirectory,
+  lookAtDirectory,
+  planRestoreToDirectory,
+  resumeRestoreToDirectory,
+  snapshotOfDirectory,
+} from './chromadb/directory.ts';
 import { isExport } from './chromadb/export-format.ts';
 import {
   isRemote,
@@ -80,22 +88,23 @@ const schema = z
     port: z.int().min(1).max(65_535).optional(),
     /** For helper containers; must be here already. */
     image: z.string().min(1).optional(),
+    /** The data directory of a server of this host, which MUST be stopped. */
+    path: z.string().min(1).optional(),
     ...remoteKeys,
   })
-  .refine(({ container, volume, url }) => container ?? volume ?? url, {
-    message: 'expected "container", "volume" or "url"',
+  .refine(({ container, volume, url, path }) => container ?? volume ?? url ?? path, {
+    message: 'expected "container", "volume", "path" or "url"',
   })
   .refine((target) => isOneWay(target), {
-    message:
-      'expected either "url" and what goes with it, or "container" or "volume" and what goes with those',
+    message: 'expected one of "url", "path", and "container" or "volume", each with its own keys alone',
   });
 
 const keysInDocker = ['container', 'volume', 'data_path', 'port', 'image'];
+const ways = [keysInDocker, ['path'], Object.keys(remoteKeys)];
 
 function isOneWay(target: object): boolean {
-  const given = Object.entries(target).filter(([, value]) => value !== undefined);
-  const inDocker = given.filter(([key]) => keysInDocker.includes(key)).length;
-  return 'url' in target && target.url !== undefined ? inDocker === 0 : inDocker === given.length;
+  const given = Object.entries(target).flatMap(([key, value]) => (value === undefined ? [] : [key]));
+  return ways.some((keys) => given.every((key) => keys.includes(key)));
 }
 
 type Target = z.infer<typeof schema>;
@@ -124,6 +133,7 @@ export const chromadb: Store<Target> = {
 
   async look(target, context): Promise<Look> {
     if (isRemote(target)) return lookAtRemote(target, context);
+    if (isDirectory(target)) return lookAtDirectory(target, context);
     const docker = await context.docker();
     const data = await findData(docker, target, context);
     const version = data.container && tagOf(data.container.image);
@@ -151,6 +161,7 @@ export const chromadb: Store<Target> = {
 
   async snapshot(target, look, context) {
     if (isRemote(target)) return snapshotOfRemote(target, context);
+    if (isDirectory(target)) return snapshotOfDirectory(target, context);
     const docker = await context.docker();
     const place = readyPlaceIn(context)?.place ?? (await findData(docker, target, context)).place;
     const directory = join(context.scratchDir, `copied-${randomBytes(4).toString('hex')}`);
@@ -177,6 +188,7 @@ export const chromadb: Store<Target> = {
   retarget(target, to) {
     const remote = retargetRemote(isRemote(target) ? target : undefined, to);
     if (remote) return remote;
+    if (isPath(to)) return { path: resolve(to) };
     const container = /^container:(.+)$/.exec(to)?.[1];
     const image = target?.image === undefined ? {} : { image: target.image };
     return container === undefined
@@ -190,6 +202,7 @@ export const chromadb: Store<Target> = {
     const { beside } = options;
     if (isRemote(target)) return planRestoreToRemote(target, backup, beside, context);
     refuseFilesFor(backup);
+    if (isDirectory(target)) return planRestoreToDirectory(target, backup, { beside }, context);
     const docker = await context.docker();
     const place = await placeToRestore(docker, target, backup, options, context);
     const directory = join(context.scratchDir, `staged-${randomBytes(4).toString('hex')}`);
@@ -212,10 +225,11 @@ export const chromadb: Store<Target> = {
     });
   },
 
-  resumeRestore: (target, state, backup, context) =>
-    isRemote(target)
-      ? resumeRestoreToRemote(target, state, backup, context)
-      : resumeVolumeRestore(state, context),
+  resumeRestore(target, state, backup, context) {
+    if (isRemote(target)) return resumeRestoreToRemote(target, state, backup, context);
+    if (isDirectory(target)) return resumeRestoreToDirectory(target, state, backup, context);
+    return resumeVolumeRestore(state, context);
+  },
   openDrill: openChromaDrill,
 
   async askServer(target, content, context) {
@@ -250,6 +264,9 @@ export const chromadb: Store<Target> = {
     };
   },
 };
+
+/** No volume and no container has such a name. */
+const isPath = (to: string): boolean => /[/\\]|^\.{1,2}$|^~/.test(to);
 
 interface Data {
   readonly container: Container | undefined;
@@ -427,6 +444,11 @@ function countsOf(directory: string): Counts {
 
 async function serverContainer(docker: Docker, target: Target, { signal }: StoreContext): Promise<Container> {
   if (target.container !== undefined) return docker.findContainer(target.container, { signal });
+  if (isDirectory(target)) {
+    throw new PkbackupError('config', `which server serves "${target.path}" nobody knows here`, {
+      hint: 'name the server by its url in a store of its own',
+    });
+  }
   const users = await docker.containersOf(target.volume ?? '', { signal });
   const found = users.find((user) => isUp(user) && chromadb.recognise?.(user));
   if (found) return found;

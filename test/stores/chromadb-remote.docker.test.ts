@@ -1,12 +1,17 @@
 // A ChromaDB that is reached by its URL alone, saved and restored through its API: real servers of both lines, which are killed
 // meanwhile, refuse, or are written to.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { ConfiguredStore } from '../../src/config/types.ts';
 import type { Event } from '../../src/events.ts';
 import { backup } from '../../src/operations/backup.ts';
+import { drill } from '../../src/operations/drill.ts';
 import { restore } from '../../src/operations/restore.ts';
 import { verify } from '../../src/operations/verify.ts';
-import { requireTestbed } from '../../testbed/index.ts';
+import { image, requireTestbed } from '../../testbed/index.ts';
+import { makeDirectory, pkbackup } from '../cli/program.ts';
+import { containerOf, docker, throwawaysLeft } from '../docker/bed.ts';
 import { makeRun, type RunFixture } from '../operations/run-fixture.ts';
 import { backedUp, restoreOptions } from './conformance.ts';
 import {
@@ -367,6 +372,58 @@ test('through v1 of the API, where there is no other', async () => {
   await restore(run, { ...restoreOptions(store), to: `database:${where.database}-v1` });
   await expectSame(old, { database: `${where.database}-v1` }, before);
   expect(gateway.seen.some(({ path }) => path.startsWith('/api/v1/collections/'))).toBe(true);
+});
+
+test('comes back in a drill, under an image that is named', async () => {
+  using fixture = makeRun();
+  const { run } = fixture;
+  const where = await freshDatabase(old);
+  await fill(old, where);
+  const store = storeAt({ url: old.url, databases: [where.database] });
+  const { metadata } = await backedUp(run, store);
+  await expect(drill(run, { backups: [], stores: [store] })).resolves.toMatchObject({
+    drills: [{ ok: false, error: { code: 'not_found', hint: 'name one with --image' } }],
+  });
+  const { drills } = await drill(run, { backups: [], stores: [store], image: image.chromadb });
+  expect(drills).toMatchObject([{ ok: true, findings: [], counts: metadata.counts }]);
+  expect(await throwawaysLeft()).toEqual([]);
+});
+
+test('by hand, with the program that the docs show', async () => {
+  using fixture = makeRun();
+  const where = await freshDatabase(old);
+  await fill(old, where);
+  const before = await everything(old, where);
+  const { path } = await backedUp(fixture.run, storeAt({ url: old.url, databases: [where.database] }));
+  for (const name of before.keys()) {
+    await call(old, 'DELETE', `/tenants/default_tenant/databases/${where.database}/collections/${name}`);
+  }
+  const page = readFileSync(join(import.meta.dirname, '../../docs/stores/chromadb.md'), 'utf8');
+  const program = /```python\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  const inside = await docker();
+  const run = (...command: [string, ...string[]]) => inside.exec(old.id, { command, deadlineMs: 120_000 });
+  await run('mkdir', '-p', '/tmp/by-hand');
+  await containerOf(old.id).putArchive(path, { path: '/tmp/by-hand' });
+  const ended = await run('python3', '-c', program, '/tmp/by-hand', 'http://127.0.0.1:8000');
+  expect(ended).toMatchObject({ exitCode: 0, stderr: '' });
+  await expectSame(old, where, before);
+});
+
+test('over TLS, where the authority is known', async () => {
+  const where = await freshDatabase(young);
+  await makeCollection(young, where, 'one');
+  const openssl =
+    'openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout /tmp/key -out /tmp/cert 2>/dev/null && cat /tmp/key /tmp/cert';
+  const inside = await docker();
+  const { stdout } = await inside.exec(old.id, { command: ['sh', '-c', openssl] });
+  const pem = stdout.toString('utf8');
+  await using gateway = await startGateway(young, undefined, { key: pem, cert: pem });
+  const store = `{ kind: chromadb, url: "${gateway.url}", databases: [${where.database}] }`;
+  const cwd = makeDirectory({ 'pkbackup.yaml': `stores:\n  far: ${store}\n`, 'authority.pem': pem });
+  const refused = await pkbackup(['backup'], { cwd });
+  expect(refused).toMatchObject({ exitCode: 4, stderr: expect.stringMatching(/self-signed certificate/) });
+  const env = { NODE_EXTRA_CA_CERTS: join(cwd, 'authority.pem') };
+  expect(await pkbackup(['backup'], { cwd, env })).toMatchObject({ exitCode: 0 });
 });
 
 test('busy, broken and cut answers are asked again; what stays broken fails the backup, and leaves nothing', async () => {
