@@ -39,7 +39,7 @@ function keepCompiledCode() {
   }
 }
 
-/** Node's pool, which compresses and decompresses, has four threads unless this says otherwise before its first use. */
+/** Node's pool, which decompresses, has four threads unless this says otherwise before its first use. */
 function useAllCores() {
   const { availableParallelism } = process.getBuiltinModule('node:os');
   const cores = availableParallelism();
