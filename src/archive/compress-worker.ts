@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../errors.ts';
 import type { Compression } from '../words.ts';
 import { codecOf } from './codec.ts';
-import { letGoOf } from './given-up.ts';
+import { letGoOf, letGoOfMemory } from './given-up.ts';
 
 export interface CompressorSettings {
   readonly compression: Compression;
@@ -41,13 +41,14 @@ function compress(raw: Buffer): Compressed {
   }
 }
 
-/** What is handed over goes with all the memory that it lies in: a small part of a pool is copied out of it. */
+/** What is handed over goes with all the memory that it lies in: a small part is copied out of it, and that given back. */
 function whole(bytes: Buffer): Uint8Array<ArrayBuffer> {
-  const isShared =
-    bytes.buffer.byteLength > 2 * bytes.length + 1024 || !(bytes.buffer instanceof ArrayBuffer);
-  return isShared
-    ? new Uint8Array(bytes)
-    : new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+  const { buffer, byteOffset, length } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength <= 2 * length + 1024)
+    return new Uint8Array(buffer, byteOffset, length);
+  const copy = new Uint8Array(bytes);
+  letGoOfMemory(buffer);
+  return copy;
 }
 
 /** Linux has priorities of threads, by the thread's number; where there are none, all is as it was. */

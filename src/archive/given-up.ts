@@ -17,5 +17,10 @@ export function letGoIfAlone(bytes: Uint8Array): void {
 
 /** With all that lies in the same memory, which MUST be nobody else's. */
 export function letGoOf(bytes: Uint8Array): void {
-  if (bytes.buffer instanceof ArrayBuffer && bytes.length >= smallestGivenUp) bytes.buffer.transfer(0);
+  letGoOfMemory(bytes.buffer);
+}
+
+/** Of one owner, or Node's pool, which stays. */
+export function letGoOfMemory(memory: ArrayBufferLike): void {
+  if (memory instanceof ArrayBuffer && memory.byteLength > Buffer.poolSize) memory.transfer(0);
 }
