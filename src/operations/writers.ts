@@ -1,6 +1,6 @@
 // Who writes to the stores of one run, and holding them while every store is pinned: the containers that the configuration
 // names, or else every container of the stores' compose projects that is not a store itself.
-import { type Container, composeProject, type Docker } from '../docker/index.ts';
+import { type Container, composeProject, composeService, type Docker } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { type Hold, type HoldMode, type PreparedHold, prepareHold } from '../quiesce/index.ts';
 import type { Look } from '../stores/store.ts';
@@ -111,9 +111,35 @@ async function containersToPause(
   const ofStores = await storeContainers(docker, ready, signal);
   const found =
     clients.length > 0
-      ? await Promise.all(clients.map((client) => docker.findContainer(client, { signal })))
+      ? await containersNamed(docker, clients, ready, signal)
       : await containersOfProjects(docker, ready, signal);
   return found.filter(({ id, state }) => state === 'running' && !ofStores.has(id));
+}
+
+/**
+ * A service of the stores' own compose projects first, all containers of it: another instance of the stack has one of the same
+ * name. Throws `not_found` or `ambiguous`.
+ */
+async function containersNamed(
+  docker: Docker,
+  clients: readonly string[],
+  ready: readonly ReadyStore[],
+  signal: AbortSignal,
+): Promise<Container[]> {
+  const projects = projectsOf(ready);
+  const ofProjects = (await docker.containers({ signal })).filter((container) =>
+    projects.has(composeProject(container) ?? ''),
+  );
+  const named = clients.map(async (client) => {
+    const ofService = ofProjects.filter((container) => composeService(container) === client);
+    return ofService.length > 0 ? ofService : [await docker.findContainer(client, { signal })];
+  });
+  const byId = new Map((await Promise.all(named)).flat().map((container) => [container.id, container]));
+  return [...byId.values()];
+}
+
+function projectsOf(ready: readonly ReadyStore[]): ReadonlySet<string> {
+  return new Set(ready.flatMap(({ look }) => look.source.compose_project ?? []));
 }
 
 /** Servers, which do not write to each other, and users of volumes that are held with their store. */
@@ -139,7 +165,7 @@ async function containersOfProjects(
   ready: readonly ReadyStore[],
   signal: AbortSignal,
 ): Promise<Container[]> {
-  const projects = new Set(ready.flatMap(({ look }) => look.source.compose_project ?? []));
+  const projects = projectsOf(ready);
   if (projects.size === 0) {
     throw new PkbackupError(
       'config',
