@@ -1,5 +1,5 @@
 // Containers: found, looked at, paused, stopped, started.
-import { PkbackupError } from '../errors.ts';
+import { messageOf, PkbackupError } from '../errors.ts';
 import { type Container, drillLabel, isHelper, parseContainer } from './container.ts';
 import type { CallOptions } from './deadline.ts';
 import type { Engine } from './engine.ts';
@@ -154,8 +154,18 @@ export async function stopContainer(
   return after.exitCode;
 }
 
+/** The kernel does not always freeze a busy process in the time that the runtime gives it; then nothing is paused. */
+const freezeAttempts = 3;
+
 export async function pauseContainer(engine: Engine, container: Named, options?: CallOptions): Promise<void> {
-  await act(engine, container, 'pause', undefined, options);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await act(engine, container, 'pause', undefined, options);
+      return;
+    } catch (error) {
+      if (attempt === freezeAttempts || !/unable to freeze/.test(messageOf(error))) throw error;
+    }
+  }
 }
 
 export async function unpauseContainer(

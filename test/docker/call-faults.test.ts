@@ -55,6 +55,21 @@ test('304 is no error: it is stopped, or started, already', async () => {
   await engine.docker.start({ id: 'c1', name: 'c1' });
 });
 
+test('a pause that the kernel did not bring about in time is tried again, three times in all', async () => {
+  const message = 'Cannot pause container c1: OCI runtime pause failed: unable to freeze: unknown';
+  let failures = 2;
+  await using engine = await fakeEngine((_request, response) => {
+    failures -= 1;
+    if (failures >= 0) return json(response, { message }, 500);
+    response.writeHead(204).end();
+  });
+  await engine.docker.pause({ id: 'c1', name: 'c1' });
+  expect(engine.requests).toHaveLength(3);
+  failures = 3;
+  await expect(engine.docker.pause({ id: 'c1', name: 'c1' })).rejects.toMatchObject({ code: 'failed' });
+  expect(engine.requests).toHaveLength(6);
+});
+
 test('an Engine that does not answer, or stops in the middle of an answer, ends in an error in time', async () => {
   await using silent = await fakeEngine(() => undefined);
   const startedMs = performance.now();
