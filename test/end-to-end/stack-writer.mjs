@@ -26,14 +26,24 @@ await untilDone(() =>
   redis('GRAPH.QUERY', 'records', 'CREATE INDEX FOR (r:Record) ON (r.n)').catch(ignoreIndex),
 );
 
+const neo4jPassword = process.env.NEO4J_PASSWORD;
+if (neo4jPassword) {
+  await untilDone(() =>
+    cypher('CREATE CONSTRAINT record_n IF NOT EXISTS FOR (r:Record) REQUIRE r.n IS UNIQUE'),
+  );
+}
+
 let n = Number(events.prepare('SELECT coalesce(max(n), 0) AS n FROM records').get().n);
+let isWriting = false;
 while (!isStopping) {
   n += 1;
   await untilDone(() => post(`${chroma}/${collection}/upsert`, { ids: [`r${n}`], embeddings: [[n, 1, 0]] }));
   await untilDone(() => redis('GRAPH.QUERY', 'records', `MERGE (:Record {n: ${n}})`));
   await untilDone(() => query(`INSERT INTO records VALUES (${n}) ON CONFLICT DO NOTHING`));
+  if (neo4jPassword) await untilDone(() => cypher(`MERGE (:Record {n: ${n}})`));
   insertEvent.run(n);
-  if (n === 1) process.stdout.write('writing\n');
+  if (!isWriting) process.stdout.write('writing\n');
+  isWriting = true;
 }
 process.exit(0);
 
@@ -48,10 +58,20 @@ async function untilDone(act) {
   }
 }
 
-async function post(url, body) {
+async function cypher(statement) {
+  const authorization = `Basic ${Buffer.from(`neo4j:${neo4jPassword}`).toString('base64')}`;
+  const { errors } = await post(
+    'http://neo4j:7474/db/neo4j/tx/commit',
+    { statements: [{ statement }] },
+    { authorization },
+  );
+  if (errors.length > 0) throw new Error(errors[0].code);
+}
+
+async function post(url, body, headers = {}) {
   const answer = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
     signal: AbortSignal.timeout(5000),
   });
