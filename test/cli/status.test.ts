@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { lines, makeDirectory, pkbackup } from './program.ts';
 
+/** The disk of the machine that runs the tests is nobody's business. */
 const config = `repository: ./backups
+max_disk_use: 100
 stores:
   memory: { kind: directory, path: memory }
   vectors: { kind: chromadb, container: nobody, max_age: never }

@@ -89,7 +89,8 @@ describe('a store that has shrunk by 90 %', () => {
     await one();
     forget();
     const stores = [{ ...directoryStore(memory), expects: { maxShrinkPercent: 95 } }];
-    await backup(fixture.run, { stores, failOnShrink: true, maxShrinkPercent: 10 });
+    const result = await backup(fixture.run, { stores, failOnShrink: true, maxShrinkPercent: 10 });
+    expect(result.stores[0]).toMatchObject({ ok: true });
     expect(warnings()).toEqual([]);
   });
 });
