@@ -1,5 +1,6 @@
 // One store is backed up: look, hold still, pin, read, let go, publish.
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CompressorOptions } from '../archive/compressor.ts';
 import { spool } from '../archive/spool.ts';
 import { type ArchiveSummary, writeArchive } from '../archive/write-archive.ts';
@@ -132,6 +133,7 @@ interface Read {
   readonly snapshot: Snapshot;
   readonly notes: readonly string[];
   readonly hold: HoldReport | undefined;
+  readonly pinnedAt: Date;
 }
 
 interface ReadOptions extends CompressorOptions {
@@ -150,12 +152,26 @@ async function readStore(
 ): Promise<Read> {
   await using prepared = await prepareHoldFor(kind, store, look, quiesce, context);
   await using ready = prepared && (await kind.ready?.(store.target, look, context));
-  await pinning?.ready({ look, isHeld: prepared !== undefined });
+  let isReady = false;
+  const beforePin = async () => {
+    isReady = true;
+    await pinning?.ready({ look, isHeld: prepared !== undefined });
+  };
+  const pinsWhenTold = kind.pinsWhenTold && !prepared;
+  if (!pinsWhenTold) await beforePin();
   if (prepared) await kind.beforeHold?.(store.target, look, context);
   const hold = await prepared?.hold();
-  const onPinned = pinning ? { onPinned: pinning.pinned } : {};
+  const heldAt = hold && new Date();
+  if (hold) await pinnedByHold(pinning);
+  const pins = pinning && {
+    ...(pinsWhenTold ? { beforePin } : {}),
+    onPinned: pinning.pinned,
+    afterPin: pinning.released,
+  };
   const how = { ready, readsDirectly: hold !== undefined && mayReadDirectly };
-  const snapshot = await kind.snapshot(store.target, look, { ...context, ...onPinned, ...how });
+  const snapshot = await kind.snapshot(store.target, look, { ...context, ...pins, ...how });
+  // A server that does not run has nothing to be told: its point in time is fixed in any case.
+  if (!isReady) await readyOrDispose(beforePin, snapshot);
   pinning?.pinned();
   try {
     let report: HoldReport | undefined;
@@ -181,10 +197,35 @@ async function readStore(
     const notes = snapshot.notes?.() ?? [];
     for (const message of notes) context.emit({ type: 'warning', store: store.name, message });
     if (report && !report.consistent) throw cameBack(store.name);
-    return { summary, snapshot, notes, hold: report };
+    return { summary, snapshot, notes, hold: report, pinnedAt: heldAt ?? snapshot.pinnedAt };
   } finally {
     await snapshot.dispose?.();
   }
+}
+
+async function readyOrDispose(ready: () => Promise<void>, snapshot: Snapshot): Promise<void> {
+  try {
+    await ready();
+  } catch (error) {
+    await snapshot.dispose?.();
+    throw error;
+  }
+}
+
+/** It is down meanwhile, and others may take long. */
+const mostCourtesyMs = 1000;
+
+/**
+ * While its containers are held nobody writes to it: its point in time is fixed, and the clients go on first, because reading
+ * it is work for the same Engine.
+ */
+async function pinnedByHold(pinning: Pinning<ReadyStore> | undefined): Promise<void> {
+  if (!pinning) return;
+  pinning.pinned();
+  const waits = new AbortController();
+  const timeout = sleep(mostCourtesyMs, undefined, { signal: waits.signal }).catch(() => undefined);
+  await Promise.race([pinning.released(), timeout]);
+  waits.abort();
 }
 
 async function prepareHoldFor(
@@ -225,11 +266,11 @@ async function publish(
 const mostNotes = 20;
 
 function describe(store: ConfiguredStore, look: Look, read: Read, quiesce: Quiesce): Metadata {
-  const { summary, snapshot, notes, hold } = read;
+  const { summary, snapshot, notes, hold, pinnedAt } = read;
   return {
     schema_version: schemaVersion,
     backup_file: '',
-    created_at: snapshot.pinnedAt.toISOString(),
+    created_at: pinnedAt.toISOString(),
     store: store.name,
     kind: store.kind,
     source: { ...look.source },

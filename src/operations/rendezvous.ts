@@ -7,6 +7,8 @@ export interface Pinning<Facts> {
   /** Resolves when every store is ready and the writers are held: from here to `pinned` every millisecond counts. */
   ready(facts: Facts): Promise<void>;
   pinned(): void;
+  /** Resolves when the writers go on, or cannot be let go; never rejects. */
+  released(): Promise<void>;
   /** It takes no part any more; the others need not wait for it. Changes nothing once it is pinned. */
   leave(): void;
 }
@@ -78,6 +80,9 @@ export class Rendezvous<Facts> {
       pinned: () => {
         if (!isDone && this.#isReleasing) this.#wasLate = true;
         done();
+      },
+      released: async () => {
+        await this.#released.promise;
       },
       leave: () => {
         // In this order: for stores that have all left nobody is held.

@@ -60,6 +60,7 @@ export const falkordb: Store<FalkordbTarget> = {
     healthSeconds: 1800,
     usualStopMs: 500,
   },
+  pinsWhenTold: true,
 
   /** By what the image says; programs that only talk to a FalkorDB have its name too, but not its port. */
   recognise(container) {
@@ -189,9 +190,13 @@ async function snapshotHot(
   const path = look.source.path ?? '';
   const { docker, container, signal } = server;
   let pinnedAt = new Date();
-  const savedAtSeconds = await saveInBackground(server, () => {
-    pinnedAt = new Date();
-    context.onPinned?.();
+  const savedAtSeconds = await saveInBackground(server, {
+    ...(context.beforePin ? { beforeFork: context.beforePin } : {}),
+    async onForked() {
+      pinnedAt = new Date();
+      context.onPinned?.();
+      await context.afterPin?.();
+    },
   });
   const answers = await samplesOf(server, context);
   const helper = place && (await openHelper(docker, place, { isReadOnly: true, signal }));

@@ -46,6 +46,7 @@ export const postgres: Store<Target> = {
   schema,
   quiesce: { default: 'none', allowed: ['none'], graceSeconds: 120 },
   restoresByServer: true,
+  pinsWhenTold: true,
 
   recognise(container) {
     const isServer = 'PGDATA' in container.env || 'PG_MAJOR' in container.env;

@@ -27,6 +27,8 @@ export interface Store<Target = unknown> {
 
   /** It is restored through its server, which MUST run for that. */
   readonly restoresByServer?: boolean;
+  /** Its `snapshot`, where it is hot, gets all ready before it calls `context.beforePin`, so that pinning takes no time. */
+  readonly pinsWhenTold?: true;
 
   /** The target for a container that runs this kind of server; undefined where it is something else. */
   recognise?(container: Container): Target | undefined;
@@ -129,6 +131,11 @@ export interface StoreContext {
   /** The repository, where it is a directory of this host: a store that it lies in MUST leave it out. */
   readonly repositoryDir?: string;
   /**
+   * Several stores are to be pinned at one moment: a kind with `pinsWhenTold` MUST await it when everything is ready, and
+   * fix its point in time right after it; more calls return at once. Throws where that moment does not come.
+   */
+  readonly beforePin?: () => Promise<void>;
+  /**
    * Somebody holds the writers of several stores until all are pinned: called as soon as the point in time is fixed, by a
    * store whose `snapshot` has more to do after it. When `snapshot` returns it is fixed in any case.
    */
@@ -137,6 +144,8 @@ export interface StoreContext {
   readonly ready?: AsyncDisposable | undefined;
   /** What is held may be read past the Docker Engine, where it lies on this very host. */
   readonly readsDirectly?: boolean;
+  /** Resolves when nobody is held any more for the others: what can wait until then takes nothing from those who are held. */
+  readonly afterPin?: () => Promise<void>;
   /** Environment and .env file, for `*_env` settings. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }

@@ -34,9 +34,11 @@ describe('a rendezvous', () => {
     one.pinned();
     await sleep(10);
     expect(log).toEqual(['hold', 'hold done', 'one is let through']);
+    const goesOn = one.released().then(() => log.push('one knows'));
     two.pinned();
+    await goesOn;
     const { heldMs, isConsistent } = await rendezvous.result();
-    expect(log.slice(3)).toEqual(['release', 'release done']);
+    expect(log.slice(3)).toEqual(['release', 'release done', 'one knows']);
     expect(isConsistent).toBe(true);
     expect(heldMs).toBe(7);
   });
@@ -101,6 +103,7 @@ describe('a rendezvous', () => {
     const store = rendezvous.join();
     await store.ready('it');
     store.pinned();
+    await store.released();
     expect(await rendezvous.result()).toMatchObject({ isConsistent: false, error: new Error('no release') });
   });
 });

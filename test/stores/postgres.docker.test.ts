@@ -3,7 +3,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { encodeEntry, endOfArchive, padding } from '../../src/archive/tar-format.ts';
 import { scanTar } from '../../src/archive/tar-scan.ts';
@@ -325,13 +324,18 @@ describe('a backup', () => {
   test('reads a dump on while something else is asked: an exec with unread output lets no other one end', async () => {
     const real = await docker();
     const ended = Promise.withResolvers<void>();
+    async function* waiting(stdin: AsyncIterable<Buffer>) {
+      for await (const chunk of stdin) {
+        // The look at the pin while the dump is read.
+        if (chunk.includes('pg_relation_filenode')) await ended.promise;
+        yield chunk;
+      }
+    }
     const slow = async () => ({
       ...real,
       async *execStream(id: string, options: Parameters<typeof real.execStream>[1]) {
-        const script = options.stdin && Buffer.concat(await Array.fromAsync(options.stdin));
-        // The look at the pin while the dump is read.
-        if (script?.includes('pg_relation_filenode')) await ended.promise;
-        yield* real.execStream(id, script ? { ...options, stdin: Readable.from([script]) } : options);
+        const { stdin } = options;
+        yield* real.execStream(id, stdin ? { ...options, stdin: waiting(stdin) } : options);
         if (options.command[0] === 'pg_dump') ended.resolve();
       },
     });

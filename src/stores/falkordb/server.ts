@@ -257,17 +257,21 @@ export async function askGraph(
  * `onForked` is called when the server has begun: what is written from then on is not in the dump.
  * Gives the server's time at the call, in seconds.
  */
-export async function saveInBackground(server: FalkordbServer, onForked?: () => void): Promise<number> {
+export async function saveInBackground(
+  server: FalkordbServer,
+  { beforeFork, onForked }: { beforeFork?: () => Promise<void>; onForked?: () => Promise<void> } = {},
+): Promise<number> {
   const giveUpAt = performance.now() + saveDeadlineMs;
   for (;;) {
     const before = await untilIdle(server, giveUpAt);
+    await beforeFork?.();
     try {
       await ask(server, ['BGSAVE']);
     } catch (error) {
       if (isBusy(error)) continue;
       throw error;
     }
-    onForked?.();
+    await onForked?.();
     const after = await untilIdle(server, giveUpAt);
     if (after.get('rdb_last_bgsave_status') !== 'ok' || savesOf(after) <= savesOf(before))
       throw saveFailed(server);

@@ -13,7 +13,7 @@ import { addDump, noCounts } from './counts.ts';
 import { DumpReader } from './dump-format.ts';
 import { fileNames } from './file-names.ts';
 import { assertWholeGlobals, globalsName } from './globals.ts';
-import { type Pin, pin } from './pin.ts';
+import { openSession, type Pin, type PinSession, pin } from './pin.ts';
 import { isEnough, takeSamples } from './samples.ts';
 import type { Server } from './server.ts';
 import { conninfo, literal } from './sql.ts';
@@ -37,21 +37,32 @@ export async function dumpDatabases(
   context: StoreContext,
 ): Promise<Snapshot> {
   const pins = new Map<string, Pin>();
+  const sessions = new Map<string, PinSession>();
   const dispose = async () => {
     const tidy = server.uninterrupted();
     await Promise.allSettled([...pins.values()].map((one) => one.release()));
     // pg_dump is not reached by an abort, only its session is.
     await endSessions(tidy, admin, `application_name = ${literal(server.applicationName)}`);
+    await Promise.allSettled([...sessions.values()].map((one) => one.close()));
   };
   // Where others wait for it, one moment for all is worth the sessions.
   const atOnce = context.onPinned ? databases.length : pinnedAtOnce;
   try {
-    await Promise.all(
+    // Settled, so that a clean-up meets no session that is only coming up.
+    const opened = await Promise.allSettled(
       databases.slice(0, atOnce).map(async ({ present }) => {
-        pins.set(present, await pin(server, present, admin));
+        sessions.set(present, await openSession(server, present));
+      }),
+    );
+    for (const one of opened) if (one.status === 'rejected') throw one.reason;
+    await context.beforePin?.();
+    await Promise.all(
+      [...sessions].map(async ([present, session]) => {
+        pins.set(present, await session.pin(admin));
       }),
     );
     context.onPinned?.();
+    await context.afterPin?.();
     const pinnedAt = earliest(pins) ?? new Date();
     const globals = await dumpGlobals(server, admin);
     const counts: Counts = noCounts();

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { PkbackupError } from '../../errors.ts';
 import { endSessions, userTables } from './cluster.ts';
-import type { Server } from './server.ts';
+import { isWindowsPipe, type Server } from './server.ts';
 import { conninfo, literal } from './sql.ts';
 
 const pinSchema = z.object({ snapshot: z.string(), pid: z.number(), tables: z.number() });
@@ -30,12 +30,61 @@ const begin = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 const noLimit = `SELECT set_config('transaction_timeout', '0', false) FROM pg_settings WHERE name = 'transaction_timeout'`;
 const pinSql = `SELECT json_build_object('snapshot', pg_export_snapshot(), 'pid', pg_backend_pid(),
   'tables', (SELECT count(*) FROM ${userTables}))`;
+const statements = [begin, pinSql, `SELECT pg_sleep(${longestSeconds})`];
 const rewrittenSql = `SELECT coalesce(json_agg(c.relname), '[]') FROM pg_class c
   WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relfilenode <> 0
     AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode`;
 
 export async function pin(server: Server, database: string, admin: string): Promise<Pin> {
-  const output = server.stream([
+  const session = await openSession(server, database);
+  return session.pin(admin);
+}
+
+/** A session that is connected and waits to pin. */
+export interface PinSession {
+  pin(admin: string): Promise<Pin>;
+  /** Ends it, pinned or not. */
+  close(): Promise<void>;
+}
+
+const ready = 'pkbackup is ready';
+
+/** Over Windows pipes nothing can be said to a session that has begun: it connects when it is to pin. */
+export async function openSession(server: Server, database: string): Promise<PinSession> {
+  const told = Promise.withResolvers<void>();
+  async function* script(): AsyncGenerator<Buffer> {
+    yield Buffer.from(`${noLimit};\nSELECT ${literal(ready)};\n`);
+    await told.promise;
+    yield Buffer.from(`${statements.map((statement) => `${statement};\n`).join('')}`);
+  }
+  if (isWindowsPipe(server.docker)) {
+    const commands = [noLimit, ...statements].map((statement) => `--command=${statement}` as const);
+    return {
+      close: async () => undefined,
+      pin: (admin) =>
+        pinned(server, { database, admin, output: server.stream(psql(server, database, commands)) }),
+    };
+  }
+  const output = server.stream(psql(server, database, ['--file=-']), script());
+  try {
+    await readUntil(output, database, (text) => text.includes(`${ready}\n`) || undefined);
+  } catch (error) {
+    await output.return(undefined);
+    throw error;
+  }
+  return {
+    pin(admin) {
+      told.resolve();
+      return pinned(server, { database, admin, output });
+    },
+    async close() {
+      await output.return(undefined);
+    },
+  };
+}
+
+function psql({ user }: Server, database: string, rest: readonly string[]) {
+  return [
     'psql',
     '--no-psqlrc',
     '--no-password',
@@ -43,13 +92,16 @@ export async function pin(server: Server, database: string, admin: string): Prom
     '--tuples-only',
     '--no-align',
     '--set=ON_ERROR_STOP=1',
-    `--username=${server.user}`,
+    `--username=${user}`,
     `--dbname=${conninfo(database)}`,
-    `--command=${noLimit}`,
-    `--command=${begin}`,
-    `--command=${pinSql}`,
-    `--command=SELECT pg_sleep(${longestSeconds})`,
-  ]);
+    ...rest,
+  ] as const;
+}
+
+async function pinned(
+  server: Server,
+  { database, admin, output }: { database: string; admin: string; output: AsyncGenerator<Buffer> },
+): Promise<Pin> {
   const pinnedAt = new Date();
   const { snapshot, pid, tables } = await readPin(output, database);
   let isReleased = false;
@@ -68,15 +120,27 @@ export async function pin(server: Server, database: string, admin: string): Prom
   };
 }
 
-async function readPin(output: AsyncGenerator<Buffer>, database: string): Promise<z.infer<typeof pinSchema>> {
+function readPin(output: AsyncGenerator<Buffer>, database: string): Promise<z.infer<typeof pinSchema>> {
+  return readUntil(output, database, (text) => {
+    const line = /^\{.*\}$/m.exec(text)?.[0];
+    const isWhole = line !== undefined && text.includes('\n', text.indexOf(line));
+    return isWhole ? pinSchema.parse(JSON.parse(line)) : undefined;
+  });
+}
+
+/** Until `find` finds something in what it says. */
+async function readUntil<Found>(
+  output: AsyncGenerator<Buffer>,
+  database: string,
+  find: (text: string) => Found | undefined,
+): Promise<Found> {
   let text = '';
   for (;;) {
     const { value, done } = await output.next();
     if (done) throw new PkbackupError('failed', `database "${database}": no snapshot was given`);
     text += value.toString('utf8');
-    const line = /^\{.*\}$/m.exec(text)?.[0];
-    if (line !== undefined && text.includes('\n', text.indexOf(line)))
-      return pinSchema.parse(JSON.parse(line));
+    const found = find(text);
+    if (found !== undefined) return found;
   }
 }
 

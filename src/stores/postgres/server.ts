@@ -31,8 +31,11 @@ export interface Server {
   execute(database: string, ...statements: string[]): Promise<void>;
   /** Like `execute`, for what nobody may see in a process list or what is long; gives the lines of output. */
   script(database: string, sql: string): Promise<string[]>;
-  /** stdout of a tool; throws at the end unless it was whole and the exit code is 0. */
-  stream(command: Command): AsyncGenerator<Buffer>;
+  /**
+   * stdout of a tool; throws at the end unless it was whole and the exit code is 0. `stdin` not over Windows pipes: see
+   * `isWindowsPipe`.
+   */
+  stream(command: Command, stdin?: AsyncIterable<Buffer>): AsyncGenerator<Buffer>;
   /** Runs a tool with `input` at its stdin; throws unless the exit code is 0. */
   feed(command: Command, input: AsyncIterable<Buffer>): Promise<Buffer>;
   /** The same server for work that must go on after an interruption. */
@@ -109,7 +112,8 @@ function serverOver(parts: Parts): Server {
       );
       return output.toString('utf8').split('\n').filter(Boolean);
     },
-    stream: (command) => docker.execStream(container.id, { command, env: environment, signal }),
+    stream: (command, stdin) =>
+      docker.execStream(container.id, { command, env: environment, signal, ...(stdin ? { stdin } : {}) }),
     feed: (command, input) => feed(parts, command, input, environment),
     uninterrupted: () => serverOver({ ...parts, signal: new AbortController().signal }),
     withSignal: (other) => serverOver({ ...parts, signal: other }),
