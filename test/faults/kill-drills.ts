@@ -28,8 +28,8 @@ export async function killDrills({ cwd, backups = [], kills, ...known }: KilledD
   const whole = async () => {
     const startedAt = performance.now();
     const child = start();
-    const { exitCode, stderr } = await child;
-    expect(exitCode, stderr).toBe(0);
+    const { exitCode, stdout, stderr } = await child;
+    expect(exitCode, `${stdout}\n${stderr}`).toBe(0);
     expect(await leftOf(child.pid, cwd)).toEqual([]);
     return performance.now() - startedAt;
   };
