@@ -56,12 +56,14 @@ async function checkStore(run: Run, record: GuardRecord, store: GuardedStore): P
   const target = kind.schema.parse(store.target);
   const giveUpAtMs = performance.now() + longestHealthMs(record);
   const asked = await untilAnswered(store, context, giveUpAtMs, async () => {
-    if (kind.askServer) return kind.askServer(target, contentOf(run, backup), context);
-    return { findings: [], counts: (await kind.look(target, context)).counts };
+    if (kind.askLive) return kind.askLive(target, contentOf(run, backup), context);
+    const { counts, isEmpty } = await kind.look(target, context);
+    const isGone = isEmpty && backup.metadata.content_bytes !== 0;
+    return { findings: isGone ? ['there is nothing in it'] : [], counts };
   });
   const fewer = fewerThan(backup.metadata.counts, asked.counts, record.mayShrinkPercent);
   const findings = [...asked.findings, ...fewer].map((finding) => `${store.store}: ${finding}`);
-  if (findings.length > 0 || !kind.askServer) return findings;
+  if (findings.length > 0 || !kind.askLive) return findings;
   // Where the data lies: what is not on a mount is gone with the container.
   await kind.look(target, context);
   return [];

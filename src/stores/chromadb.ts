@@ -232,7 +232,7 @@ export const chromadb: Store<Target> = {
   },
   openDrill: openChromaDrill,
 
-  async askServer(target, content, context) {
+  async askLive(target, content, context) {
     if (isRemote(target)) return { findings: [], counts: (await lookAtRemote(target, context)).counts };
     const docker = await context.docker();
     const { signal } = context;

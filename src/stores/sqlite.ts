@@ -53,6 +53,11 @@ export const sqlite: Store<SqliteTarget> = {
   resumeRestore: resumeSqliteRestore,
   openDrill: openSqliteDrill,
 
+  async askLive({ path }, _content, { signal }) {
+    const { findings, counts } = await inspectDatabase(path, { isLive: true, signal });
+    return { findings, counts };
+  },
+
   async check(content, backup, context) {
     const directory = join(context.scratchDir, `check-${randomBytes(4).toString('hex')}`);
     try {

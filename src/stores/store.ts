@@ -106,10 +106,10 @@ export interface Store<Target = unknown> {
   ): Promise<DrillPlace<Target>>;
 
   /**
-   * Asks the running server what it has of a backup, wherever it looks for its data: after an upgrade that is the question.
-   * Missing where `look` asks the server itself. Fewer than there were are no finding here: who asks compares the counts.
+   * Asks the live store what it has of a backup; a server, wherever that looks for its data: after an upgrade that is the
+   * question. Missing where `look` counts. Fewer than there were are no finding here: who asks compares the counts.
    */
-  askServer?(
+  askLive?(
     target: Target,
     content: Content,
     context: StoreContext,
