@@ -100,7 +100,7 @@ export interface Docker {
   keep(container: Named, options: KeepOptions): Promise<Keeper>;
   keepers(guardId: string, options?: CallOptions): Promise<Omit<Keeper, 'remake'>[]>;
   /** What it keeps, made again under a name of its own and not started. */
-  remakeKept(keeper: Named, options?: CallOptions): Promise<{ id: string; image: string }>;
+  remakeKept(keeper: Pick<Named, 'name'>, options?: CallOptions): Promise<{ id: string; image: string }>;
   removeKeepers(guardId: string, options?: CallOptions): Promise<void>;
   rename(container: Named, name: string, options?: CallOptions): Promise<void>;
   /** Whatever it does at the moment; all its volumes stay. */

@@ -151,10 +151,10 @@ export async function removeKeepers(engine: Engine, guardId: string, options?: C
  */
 export async function remakeKept(
   engine: Engine,
-  keeper: Pick<Keeper, 'id' | 'name'>,
+  keeper: Pick<Keeper, 'name'>,
   options: CallOptions = {},
 ): Promise<{ id: string; image: string }> {
-  const raw = await inspectRaw(engine, keeper.id, options);
+  const raw = await inspectRaw(engine, keeper.name, options);
   if (!raw) throw new PkbackupError('not_found', `container "${keeper.name}" is not there any more`);
   const was = parseWas((raw.Config?.Labels ?? {}) as Record<string, string>, keeper.name);
   const name = `${keeper.name}-back`;

@@ -51,10 +51,9 @@ const settingsOf = async (name: string) => {
   return {
     Image,
     config,
-    binds: HostConfig.Binds,
     restart: HostConfig.RestartPolicy,
     ports: HostConfig.PortBindings,
-    mounts: Mounts.map(({ Name, Destination }) => [Name, Destination]),
+    mounts: Mounts.map(({ Name, Destination }) => [Name, Destination]).toSorted(),
     networks: Object.keys(NetworkSettings.Networks),
   };
 };
