@@ -40,10 +40,8 @@ describe('a migration', () => {
     const ran = await guard('--rollback', 'auto', ...migration('DELETE FROM items WHERE n > 50'));
     expect(ran.exitCode, ran.stderr).toBe(10);
     const { outcome, findings, stores } = JSON.parse(ran.stdout);
-    expect({ outcome, findings }).toEqual({
-      outcome: 'rolled_back',
-      findings: [`events: found 50 rows, the backup has ${rows}`],
-    });
+    expect(outcome).toBe('rolled_back');
+    expect(findings).toContain(`events: found 50 rows, the backup has ${rows}`);
     expect(stores[0].safety_backup).toMatch(/^events-backup-/);
     expect(countRows()).toBe(rows);
     expect(journals()).toEqual([]);
