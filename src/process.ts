@@ -1,8 +1,9 @@
-// Programs that the user's own configuration or command line names: started as argument lists, never through a shell, each
-// with a deadline and its output bounded. The only door to execa. It knows no layer of the program.
+// Programs that the user's own configuration or command line names, and the tools of a database: started as argument lists,
+// never through a shell. Each has a deadline and its output bounded, or is read as it comes. The only door to execa. It knows
+// no layer of the program.
 import { once } from 'node:events';
 import process from 'node:process';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { execa } from 'execa';
 import { messageOf } from './errors.ts';
 
@@ -77,12 +78,17 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
  * In a process group of its own: Ctrl+C in the terminal is for pkbackup, which decides what becomes of the program, and what
  * the program has started can be ended with it.
  */
-function start(file: string, args: readonly string[], { cwd, environment }: ProgramOptions) {
+function start(
+  file: string,
+  args: readonly string[],
+  { cwd, environment }: Pick<ProgramOptions, 'cwd' | 'environment'>,
+  stdin: 'ignore' | 'pipe' = 'ignore',
+) {
   return execa(file, args, {
     ...(cwd === undefined ? {} : { cwd }),
     env: environment,
     extendEnv: false,
-    stdin: 'ignore',
+    stdin,
     buffer: false,
     reject: false,
     detached: process.platform !== 'win32',
@@ -164,4 +170,83 @@ function endOf(
 function reasonOf(result: Awaited<Child>): string {
   const cause = 'cause' in result ? result.cause : undefined;
   return cause === undefined ? 'unknown reason' : messageOf(cause);
+}
+
+export interface StreamOptions extends Omit<ProgramOptions, 'deadlineMs' | 'onLine'> {
+  readonly stdin?: AsyncIterable<Buffer> | undefined;
+}
+
+export interface StreamedProgram {
+  /** Byte for byte; who stops reading ends the program. Throws what `signal` was aborted with. */
+  readonly stdout: AsyncGenerator<Buffer>;
+  /** Settles after `stdout` has ended; `stderr` is the end of it. */
+  readonly ended: Promise<Omit<ProgramEnd, 'lastLines'> & { readonly stderr: string }>;
+}
+
+const stderrTailLength = 64 * 1024;
+
+/** For what may take as long as it takes: it has no deadline, and is ended by its signal, or by nobody reading on. */
+export function streamProgram(argv: readonly string[], options: StreamOptions): StreamedProgram {
+  const { promise, resolve, reject } = Promise.withResolvers<Awaited<StreamedProgram['ended']>>();
+  // Who stops reading never asks for the end.
+  promise.catch(() => undefined);
+  async function* stdout(): AsyncGenerator<Buffer> {
+    const { signal, stdin } = options;
+    signal?.throwIfAborted();
+    const [file = '', ...args] = argv;
+    const child = start(file, args, options, stdin ? 'pipe' : 'ignore');
+    const onAbort = () => endTree(child);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr = (stderr + text).slice(-stderrTailLength);
+    });
+    const feeding = stdin && child.stdin ? feed(stdin, child.stdin, () => endTree(child)) : undefined;
+    // Told below, when the program has ended.
+    feeding?.catch(() => undefined);
+    let isRead = false;
+    try {
+      yield* child.stdout as AsyncIterable<Buffer>;
+      isRead = true;
+      const result = await child;
+      signal?.throwIfAborted();
+      // A source that is not through says nothing more: nobody takes it.
+      await Promise.race([feeding, undefined]);
+      resolve({ ...endOf(result, undefined, 0), stderr });
+    } catch (error) {
+      reject(error);
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      if (!isRead) endTree(child);
+    }
+  }
+  return { stdout: stdout(), ended: promise };
+}
+
+/** A program that does not read to the end is no error here: its exit code decides. What the source throws is. */
+async function feed(stdin: AsyncIterable<Buffer>, into: Writable, giveUp: () => void): Promise<void> {
+  into.on('error', () => undefined);
+  try {
+    for await (const chunk of stdin) {
+      if (!into.writable) return;
+      if (!into.write(chunk)) await untilDrained(into);
+    }
+    into.end();
+  } catch (error) {
+    giveUp();
+    throw error;
+  }
+}
+
+function untilDrained(into: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ['drain', 'close', 'error'];
+    const done = () => {
+      for (const event of events) into.off(event, done);
+      resolve();
+    };
+    for (const event of events) into.on(event, done);
+    if (!into.writable || !into.writableNeedDrain) done();
+  });
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { exists } from '../src/owner.ts';
-import { runProgram } from '../src/process.ts';
+import { runProgram, streamProgram } from '../src/process.ts';
 
 const node = (program: string, ...args: string[]) => [process.execPath, '-e', program, ...args];
 const options = { environment: { PATH: process.env.PATH }, deadlineMs: 20_000 };
@@ -80,5 +80,64 @@ describe('a program', () => {
     });
     expect(await running).toMatchObject({ how: 'aborted', lastLines: ['up'] });
     expect(await runProgram(node(''), { ...options, signal: stop.signal })).toMatchObject({ how: 'aborted' });
+  });
+});
+
+describe('a program that is streamed', () => {
+  const environment = { PATH: process.env.PATH };
+  async function gather(stdout: AsyncIterable<Buffer>): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for await (const part of stdout) parts.push(part);
+    return Buffer.concat(parts);
+  }
+  async function* chunks(count: number) {
+    for (let at = 0; at < count; at++) yield Buffer.alloc(100_000, at);
+  }
+
+  it('takes and gives every byte, and tells its exit code and stderr', async () => {
+    const program =
+      'process.stdin.pipe(process.stdout); process.stdin.on("end", () => { console.error("done"); process.exitCode = 3 })';
+    const { stdout, ended } = streamProgram(node(program), { environment, stdin: chunks(50) });
+    expect((await gather(stdout)).equals(await gather(chunks(50)))).toBe(true);
+    expect(await ended).toMatchObject({ how: 'exited', exitCode: 3, stderr: 'done\n' });
+  });
+
+  it('need not read its stdin, and may not be there', async () => {
+    const ignoring = streamProgram(node('console.log("enough")'), { environment, stdin: chunks(500) });
+    expect((await gather(ignoring.stdout)).toString()).toBe('enough\n');
+    expect(await ignoring.ended).toMatchObject({ exitCode: 0 });
+    const missing = streamProgram(['/no/such/program'], { environment, stdin: chunks(500) });
+    await gather(missing.stdout);
+    expect(await missing.ended).toMatchObject({ how: 'not-started' });
+  });
+
+  it('is ended when nobody reads on, when it is interrupted, and when its source fails', async () => {
+    const program =
+      'console.log(process.pid); process.stdin.resume(); setInterval(() => console.log("x"), 5)';
+    const pidOf = async (stdout: AsyncGenerator<Buffer>) =>
+      Number((await stdout.next()).value?.toString().split('\n')[0]);
+    const untilGone = async (pid: number) => {
+      expect(pid).toBeGreaterThan(0);
+      for (let tries = 0; exists(pid) && tries < 100; tries++) await sleep(100);
+      expect(exists(pid)).toBe(false);
+    };
+    const left = streamProgram(node(program), { environment });
+    const first = await pidOf(left.stdout);
+    await left.stdout.return(undefined);
+    await untilGone(first);
+
+    const stop = new AbortController();
+    const interrupted = streamProgram(node(program), { environment, signal: stop.signal });
+    const second = await pidOf(interrupted.stdout);
+    stop.abort(new Error('that is enough'));
+    await expect(gather(interrupted.stdout)).rejects.toThrow('that is enough');
+    await untilGone(second);
+
+    async function* failing() {
+      yield Buffer.from('begun');
+      throw new Error('the source is broken');
+    }
+    const fed = streamProgram(node(program), { environment, stdin: failing() });
+    await expect(gather(fed.stdout)).rejects.toThrow('the source is broken');
   });
 });

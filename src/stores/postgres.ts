@@ -1,6 +1,7 @@
 // PostgreSQL: hot. Every database as a custom-format dump, all pinned at one moment, and the roles; restored into new
 // databases beside the present ones, checked there, and put into place by renaming in one transaction. What is asked of
 // the server goes through the tools in its own container. docs/stores/postgres.md tells it for people.
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { type Container, composeProject, composeService } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
@@ -21,20 +22,39 @@ import { openPostgresDrill } from './postgres/drill.ts';
 import { dumpDatabases } from './postgres/dump-databases.ts';
 import { planDatabasesRestore, resumeDatabasesRestore } from './postgres/plan-restore.ts';
 import type { Beside } from './postgres/restore-databases.ts';
-import { openServer, type Server } from './postgres/server.ts';
+import { openServer, type Server, toolsAt } from './postgres/server.ts';
 import type { Source, Store, StoreContext } from './store.ts';
 
-const schema = z.strictObject({
-  container: z.string().min(1),
-  /** A superuser; POSTGRES_USER of the container, or `postgres`, where it is missing. */
-  user: z.string().min(1).optional(),
-  password_env: z.string().min(1).optional(),
-  password_file: z.string().min(1).optional(),
-  /** To connect to for what concerns all databases; `postgres` or `template1` where it is missing. */
-  database: z.string().min(1).optional(),
-  /** Only these; all where it is missing. */
-  databases: z.array(z.string().min(1)).min(1).optional(),
-});
+const schema = z
+  .strictObject({
+    container: z.string().min(1).optional(),
+    /** Instead of a container: the variable that holds the URL of a server. */
+    url_env: z.string().min(1).optional(),
+    /** Or its name, its address, or the directory of its socket. */
+    host: z.string().min(1).optional(),
+    port: z.int().min(1).max(65_535).optional(),
+    /** The directory of psql, pg_dump and the others, where they are not on the PATH of this host. */
+    tools: z.string().refine(isAbsolute, 'expected the whole path of a directory').optional(),
+    /** A superuser; POSTGRES_USER of the container, or `postgres`, where it is missing. */
+    user: z.string().min(1).optional(),
+    password_env: z.string().min(1).optional(),
+    password_file: z.string().min(1).optional(),
+    /** To connect to for what concerns all databases; `postgres` or `template1` where it is missing. */
+    database: z.string().min(1).optional(),
+    /** Only these; all where it is missing. */
+    databases: z.array(z.string().min(1)).min(1).optional(),
+  })
+  .refine(
+    ({ container, url_env, host }) =>
+      [container, url_env, host].filter((one) => one !== undefined).length === 1,
+    { message: 'expected one of "container", "url_env" and "host"' },
+  )
+  .refine(({ host, port }) => port === undefined || host !== undefined, {
+    message: '"port" goes with "host"',
+  })
+  .refine(({ container, tools }) => container === undefined || tools === undefined, {
+    message: '"tools" are those of this host: a container has its own',
+  });
 
 /** Of `--to`; no setting, so that it passes by schema and journal: what it led to is in the state of the restore. */
 const besideKey = Symbol('beside');
@@ -56,13 +76,13 @@ export const postgres: Store<Target> = {
 
   async look(target, context) {
     const server = await openServer(target, context);
-    const cluster = await lookAtCluster(server, target.database);
+    const cluster = await lookAtCluster(server, adminOf(target, server));
     refuseNoSuperuser(cluster, server);
     await refuseOldTool(cluster, server);
-    warnOfDataDirectory(cluster, server.container, context);
+    if (server.container) warnOfDataDirectory(cluster, server.container, context);
     const { databases, counts, bytes, storedBytes, isEmpty } = await survey(server, cluster, target, context);
     return {
-      source: await sourceOf(server, cluster),
+      source: await sourceOf(server, cluster, context),
       version: cluster.version,
       counts,
       databases,
@@ -75,14 +95,14 @@ export const postgres: Store<Target> = {
 
   async snapshot(target, look, context) {
     const server = await openServer(target, context);
-    const { admin } = await lookAtCluster(server, target.database);
+    const { admin } = await lookAtCluster(server, adminOf(target, server));
     const databases = (look.databases ?? []).map((name) => ({ name, present: name }));
     return dumpDatabases(server, databases, admin, context);
   },
 
   retarget(target, to) {
     const container = /^container:(.+)$/s.exec(to)?.[1];
-    if (container !== undefined) return { ...target, container, [besideKey]: {} };
+    if (container !== undefined) return { ...inContainer(target), container, [besideKey]: {} };
     if (target === undefined) {
       throw new PkbackupError('usage', `"${to}" does not say in which server: the store is not configured`, {
         hint: 'add the store to pkbackup.yaml, or restore all of it into another server with --to container:NAME',
@@ -96,7 +116,7 @@ export const postgres: Store<Target> = {
 
   async planRestore(target, backup, options, context) {
     const server = await openServer(target, context);
-    const cluster = await lookAtCluster(server, target.database);
+    const cluster = await lookAtCluster(server, adminOf(target, server));
     refuseNoSuperuser(cluster, server);
     const wanted = { databases: target.databases, beside: target[besideKey] };
     return planDatabasesRestore({ server, cluster, target: wanted, backup, context, beside: options.beside });
@@ -104,7 +124,7 @@ export const postgres: Store<Target> = {
 
   async resumeRestore(target, state, backup, context) {
     const server = await openServer(target, context);
-    const cluster = await lookAtCluster(server, target.database);
+    const cluster = await lookAtCluster(server, adminOf(target, server));
     return resumeDatabasesRestore({ server, cluster, target: {}, backup, context }, state);
   },
 
@@ -113,6 +133,15 @@ export const postgres: Store<Target> = {
 
   check: (content, backup, context) => checkContent(content, backup, context),
 };
+
+const adminOf = ({ database }: Target, { address }: Server): string | undefined =>
+  database ?? address?.database;
+
+/** What says how a server outside of Docker is reached says nothing of one inside. */
+function inContainer(target: Target | undefined): Target {
+  const { host, port, url_env, tools, ...rest } = target ?? {};
+  return host === undefined && url_env === undefined ? rest : { databases: rest.databases };
+}
 
 interface Survey {
   readonly databases: string[];
@@ -169,13 +198,15 @@ function chooseDatabases(cluster: Cluster, target: Target, { emit, store }: Stor
   });
 }
 
-function refuseNoSuperuser({ isSuperuser }: Cluster, { user, container }: Server): void {
+function refuseNoSuperuser({ isSuperuser }: Cluster, { user, where, container }: Server): void {
   if (isSuperuser) return;
   throw new PkbackupError(
     'config',
-    `user "${user}" is no superuser in container "${container.name}", so it can neither save nor restore the roles`,
+    `user "${user}" is no superuser in ${where}, so it can neither save nor restore the roles`,
     {
-      hint: 'set user of this store in pkbackup.yaml to the one that POSTGRES_USER named when the data was made',
+      hint: container
+        ? 'set user of this store in pkbackup.yaml to the one that POSTGRES_USER named when the data was made'
+        : 'set user of this store in pkbackup.yaml, or the user of its URL, to a superuser',
     },
   );
 }
@@ -186,8 +217,12 @@ async function refuseOldTool(cluster: Cluster, server: Server): Promise<void> {
   if (majorOf(tool) >= majorOf(cluster.version)) return;
   throw new PkbackupError(
     'failed',
-    `pg_dump ${tool} in container "${server.container.name}" is older than its server, PostgreSQL ${cluster.version}`,
-    { hint: 'put the tools of the server into the container, before any others in PATH' },
+    `pg_dump ${tool} ${toolsAt(server)} is older than its server, PostgreSQL ${cluster.version}`,
+    {
+      hint: server.container
+        ? 'put the tools of the server into the container, before any others in PATH'
+        : `install the client programs of PostgreSQL ${majorOf(cluster.version)} or newer, and say their directory with tools where others come first on the PATH`,
+    },
   );
 }
 
@@ -208,7 +243,13 @@ function mountAt({ mounts }: Container, path: string): Container['mounts'][numbe
   );
 }
 
-async function sourceOf({ docker, container, signal }: Server, cluster: Cluster): Promise<Source> {
+async function sourceOf(
+  { container, address, signal }: Server,
+  cluster: Cluster,
+  context: StoreContext,
+): Promise<Source> {
+  if (!container) return { url: `postgresql://${address?.name ?? ''}` };
+  const docker = await context.docker();
   const mount = cluster.dataDirectory === null ? undefined : mountAt(container, cluster.dataDirectory);
   const digest = (await docker.image(container.imageId, { signal }))?.digests[0];
   const project = composeProject(container);

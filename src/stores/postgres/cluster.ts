@@ -1,7 +1,7 @@
 // What is in a cluster: its databases, and what each holds. Read only.
 import { z } from 'zod';
 import { messageOf, PkbackupError } from '../../errors.ts';
-import type { Server } from './server.ts';
+import { type Server, toolsAt } from './server.ts';
 
 const clusterSchema = z.object({
   version: z.string(),
@@ -143,19 +143,20 @@ export const majorOf = (version: string): number => Number.parseInt(version, 10)
 
 /** What `pg_dump --version` says: `17.11`. */
 export async function toolVersion(server: Server, tool: 'pg_dump' | 'pg_restore'): Promise<string> {
-  const { docker, container, signal } = server;
-  const { exitCode, stdout, stderr } = await docker.exec(container.id, {
-    command: [tool, '--version'],
-    signal,
-  });
+  const { exitCode, stdout, stderr } = await server.run([tool, '--version']);
   const version = /\)\s+(\d+\S*)/.exec(stdout.toString('utf8'))?.[1];
   if (exitCode === 0 && version !== undefined) return version;
   throw new PkbackupError(
     'failed',
-    `there is no ${tool} in container "${container.name}": ${messageOf(stdout.toString('utf8').trim() || stderr.trim())}`,
-    { hint: 'name the container that runs the PostgreSQL server itself' },
+    `there is no ${tool} ${toolsAt(server)}: ${messageOf(stdout.toString('utf8').trim() || stderr.trim())}`,
+    { hint: hintForTools(server) },
   );
 }
+
+export const hintForTools = ({ container }: Server): string =>
+  container
+    ? 'name the container that runs the PostgreSQL server itself'
+    : 'install the client programs of PostgreSQL, and say their directory with tools where they are not on the PATH';
 
 /** Waits for nothing: those who still run after it are seen by the next statement that minds them. */
 export async function endSessions(server: Server, admin: string, where: string): Promise<void> {

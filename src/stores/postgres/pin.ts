@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { PkbackupError } from '../../errors.ts';
 import { endSessions, userTables } from './cluster.ts';
-import { isWindowsPipe, type Server } from './server.ts';
+import type { Server } from './server.ts';
 import { conninfo, literal } from './sql.ts';
 
 const pinSchema = z.object({ snapshot: z.string(), pid: z.number(), tables: z.number() });
@@ -57,7 +57,7 @@ export async function openSession(server: Server, database: string): Promise<Pin
     await told.promise;
     yield Buffer.from(`${statements.map((statement) => `${statement};\n`).join('')}`);
   }
-  if (isWindowsPipe(server.docker)) {
+  if (!server.takesStdin) {
     const commands = [noLimit, ...statements].map((statement) => `--command=${statement}` as const);
     return {
       close: async () => undefined,
@@ -67,7 +67,7 @@ export async function openSession(server: Server, database: string): Promise<Pin
   }
   const output = server.stream(psql(server, database, ['--file=-']), script());
   try {
-    await readUntil(output, database, (text) => text.includes(`${ready}\n`) || undefined);
+    await readUntil(output, database, (text) => /^pkbackup is ready\r?\n/m.test(text) || undefined);
   } catch (error) {
     await output.return(undefined);
     throw error;

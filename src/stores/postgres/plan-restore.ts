@@ -14,7 +14,7 @@ import {
   stateSchema,
 } from './restore-databases.ts';
 import { bytesBeside, roomAt } from './room.ts';
-import type { Server } from './server.ts';
+import { type Server, toolsAt } from './server.ts';
 import { literal } from './sql.ts';
 
 export async function planDatabasesRestore(options: RestoreOptions): Promise<Restoration> {
@@ -32,7 +32,7 @@ export async function planDatabasesRestore(options: RestoreOptions): Promise<Res
     target: describe(wanted, server),
     replaces: wanted === undefined ? !beside : replaced.length > 0,
     volumes: [],
-    containers: [server.container.id],
+    ...(server.container ? { containers: [server.container.id] } : {}),
     ...(replaced.length > 0 ? { presentBytes: sum(replaced.map(({ bytes }) => bytes ?? 0)) } : {}),
     ...(replaced.length > 0 ? { presentCounts: await presentCounts(server, replaced) } : {}),
     ...(replaced.length > 0 ? { usedBy: await connectionsTo(server, cluster.admin, replaced) } : {}),
@@ -62,13 +62,9 @@ async function endSessionsOf(applicationName: string, server: Server, admin: str
   const endAt = performance.now() + endDeadlineMs;
   while ((await server.value(admin, count)) !== '0') {
     if (performance.now() > endAt) {
-      throw new PkbackupError(
-        'failed',
-        `sessions of "${applicationName}" do not end in container "${server.container.name}"`,
-        {
-          hint: 'restart the container, then run pkbackup recover',
-        },
-      );
+      throw new PkbackupError('failed', `sessions of "${applicationName}" do not end in ${server.where}`, {
+        hint: 'restart the server, then run pkbackup recover',
+      });
     }
     await endSessions(server, admin, sessions);
     await sleep(100, server.signal);
@@ -136,8 +132,7 @@ async function connectionsTo(
   });
 }
 
-function describe(names: readonly string[] | undefined, { container }: Server): string {
-  const where = `container "${container.name}"`;
+function describe(names: readonly string[] | undefined, { where }: Server): string {
   if (names === undefined) return `the databases in ${where}`;
   return `${names.length === 1 ? 'database' : 'databases'} ${quoted(names)} in ${where}`;
 }
@@ -146,7 +141,7 @@ function refuseNewerDump(tool: string, { server, backup: { storeVersion } }: Res
   if (storeVersion === undefined || majorOf(storeVersion) <= majorOf(tool)) return;
   throw new PkbackupError(
     'restore_failed',
-    `the backup is of PostgreSQL ${storeVersion}, which pg_restore ${tool} in container "${server.container.name}" cannot read`,
+    `the backup is of PostgreSQL ${storeVersion}, which pg_restore ${tool} ${toolsAt(server)} cannot read`,
     { hint: `restore into a server of version ${majorOf(storeVersion)} or newer` },
   );
 }

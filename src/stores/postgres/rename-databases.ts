@@ -1,7 +1,7 @@
 // Renaming and dropping databases that somebody may be using: those who are connected are disconnected first, and kept out
 // until the names are right.
 import { z } from 'zod';
-import { isUp, sleep } from '../../docker/index.ts';
+import { sleep } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import { type Server, SqlError } from './server.ts';
 import { identifier, literal } from './sql.ts';
@@ -71,15 +71,10 @@ export async function untilItAnswers(server: Server, admin: string): Promise<voi
     } catch (error) {
       const isHere = error instanceof SqlError && !/^(57P0|08|$)/.test(error.sqlState ?? '');
       const isRefused = error instanceof PkbackupError && error.code === 'config';
-      if (isHere || isRefused || performance.now() > endAt || !(await runs(server))) throw error;
+      if (isHere || isRefused || performance.now() > endAt || !(await server.isUp())) throw error;
       await sleep(500, server.signal);
     }
   }
-}
-
-async function runs({ docker, container, signal }: Server): Promise<boolean> {
-  const now = await docker.container(container.id, { signal });
-  return now !== undefined && isUp(now);
 }
 
 const allowConnections = (name: string, isAllowed: boolean): string =>

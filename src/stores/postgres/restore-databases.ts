@@ -58,7 +58,7 @@ export async function refuseExisting(server: Server, name: string, isNamed: bool
   if (!isNamed && (await lookAtContents(server, name)).isEmpty) return;
   throw new PkbackupError(
     'restore_failed',
-    `database "${name}" is there already in container "${server.container.name}"; nothing was restored`,
+    `database "${name}" is there already in ${server.where}; nothing was restored`,
     { hint: 'choose another name with --to, or restore without --to to replace it' },
   );
 }

@@ -7,7 +7,7 @@ import { type Cluster, majorOf, type Surroundings, userTables } from './cluster.
 import { createDatabase, databaseProperties, tablespacesOf } from './database-properties.ts';
 import { type DumpCounts, DumpReader, type Toc } from './dump-format.ts';
 import { whileThereIsRoom } from './room.ts';
-import type { Command, Server } from './server.ts';
+import { type Command, type Server, toolsAt } from './server.ts';
 import { conninfo, identifier, literal } from './sql.ts';
 
 export interface RestoreDumpOptions {
@@ -107,7 +107,7 @@ function refuseNewerTool(toc: Toc, { server, tool, original }: RestoreDumpOption
   if (majorOf(toc.toolVersion) <= majorOf(tool)) return;
   throw new PkbackupError(
     'restore_failed',
-    `the dump of database "${original}" was made by pg_dump ${toc.toolVersion}; pg_restore ${tool} in container "${server.container.name}" is older`,
+    `the dump of database "${original}" was made by pg_dump ${toc.toolVersion}; pg_restore ${tool} ${toolsAt(server)} is older`,
     { hint: `restore into a server of version ${majorOf(toc.toolVersion)} or newer` },
   );
 }
@@ -118,7 +118,7 @@ function refuseMissingExtensions(toc: Toc, { server, surroundings, original }: R
   if (missing.length === 0) return;
   throw new PkbackupError(
     'restore_failed',
-    `database "${original}" needs the ${missing.length === 1 ? 'extension' : 'extensions'} ${missing.join(', ')}, not available in container "${server.container.name}" (image "${server.container.image}")`,
+    `database "${original}" needs the ${missing.length === 1 ? 'extension' : 'extensions'} ${missing.join(', ')}, not available in ${server.where}${server.container ? ` (image "${server.container.image}")` : ''}`,
     {
       hint: 'use an image that has it, such as the one the backup was made of (pkbackup list --json shows it)',
     },

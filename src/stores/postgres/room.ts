@@ -3,7 +3,7 @@
 // the server to take back what was made.
 import { sleep } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
-import { type Disk, diskIn, freeSpaceCommand, megabytes } from '../free-space.ts';
+import { type Disk, megabytes } from '../free-space.ts';
 import type { BackupFacts } from '../store.ts';
 import type { Server } from './server.ts';
 
@@ -21,9 +21,7 @@ export interface Room {
 /** Of the data directory; undefined where it cannot be seen. */
 export async function roomAt(server: Server, path: string | null): Promise<Room | undefined> {
   if (path === null) return undefined;
-  const { docker, container, signal } = server;
-  const { exitCode, stdout } = await docker.exec(container.id, { command: freeSpaceCommand(path), signal });
-  const disk = diskIn({ exitCode, stdout: stdout.toString('utf8') });
+  const disk = await server.diskOf(path);
   if (!disk) return undefined;
   const share = Math.ceil(disk.totalBytes / 50);
   return { disk, reserveBytes: Math.min(largestReserveBytes, Math.max(smallestReserveBytes, share)) };
@@ -76,10 +74,10 @@ async function watch(server: Server, path: string | null, seen: Room, full: Abor
   }
 }
 
-function noRoom({ container }: Server, { disk, reserveBytes }: Room): PkbackupError {
+function noRoom({ where }: Server, { disk, reserveBytes }: Room): PkbackupError {
   return new PkbackupError(
     'restore_failed',
-    `the disk of container "${container.name}" is nearly full: ${megabytes(disk.freeBytes)} are free, and the server itself needs ${megabytes(reserveBytes)}`,
+    `the disk of ${where} is nearly full: ${megabytes(disk.freeBytes)} are free, and the server itself needs ${megabytes(reserveBytes)}`,
     { hint: 'make room there, or restore into another server with --to container:NAME' },
   );
 }

@@ -3,7 +3,7 @@ import { isHelper, sleep } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import { toolsOf } from '../backup-image.ts';
 import type { BackupFacts, StoreContext } from '../store.ts';
-import { isWindowsPipe } from './server.ts';
+import { isWindowsPipe } from './in-container.ts';
 
 export interface SecondReader extends AsyncDisposable {
   /** Why there is none. */
