@@ -99,7 +99,7 @@ export const nameOf = ({ kind, variant }: Seed): string => (variant ? `${kind} $
 
 /** A store of this subject as it would be configured; its settings pass the kind's own schema. */
 export function storeFor(
-  seed: Seed,
+  seed: Partial<Seed> & Pick<Seed, 'kind'>,
   target: Record<string, unknown>,
   more: Partial<ConfiguredStore> = {},
 ): ConfiguredStore {
