@@ -10,12 +10,21 @@ import {
   volumeNamed,
 } from '../../docker/bed.ts';
 import type { Seed } from '../conformance.ts';
+import { missing } from '../planted-damage.ts';
 
 /** One that nobody knows the meaning of, and a container that writes files into it. */
 export const volume: Seed = {
   kind: 'volume',
   images: ['chromadb'],
   whenStopped: 'saved',
+  planted: () => [
+    {
+      what: 'a file that is gone',
+      edit: missing('b/c/file 7'),
+      foundBy: 'content',
+      finding: /^names and sizes: expected \d+ entries, .* got \d+ entries, /,
+    },
+  ],
   async start() {
     const name = await makeVolume();
     const id = await makeContainer({
