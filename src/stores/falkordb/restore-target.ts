@@ -3,6 +3,7 @@
 import { basename, dirname } from 'node:path/posix';
 import { type Container, type Docker, throwIfAborted } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
+import { imageOfBackup } from '../backup-image.ts';
 import type { BackupFacts, RestoreOptions, StoreContext } from '../store.ts';
 import { volumeName } from '../volume.ts';
 import { imagesFor, type Place } from '../volume-place.ts';
@@ -185,9 +186,12 @@ async function volumeTarget(
   const { source } = backup;
   const like = wanted === undefined ? undefined : await docker.container(wanted, { signal });
   const running = like && (await askRunning({ ...connection, container: like.id }, context));
-  const images = await imagesFor(docker, name, undefined, signal);
+  // The smallest image of a machine may have no programs at all: those of the server have them.
+  const own = await imageOfBackup(docker, source, signal);
+  const first = [like?.imageId, own?.id].filter((id) => id !== undefined);
+  const images = [...first, ...(await imagesFor(docker, name, undefined, signal))];
   const directory = directoryToRestore(name, source, options);
-  const place = { source: name, directory, images: like ? [like.imageId, ...images] : images };
+  const place = { source: name, directory, images };
   const files = {
     ...defaultFiles,
     dump: running?.files.dump ?? basename(source.path ?? defaultFiles.dump),
