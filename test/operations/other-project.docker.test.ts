@@ -1,5 +1,4 @@
-// `--to project:NAME` for what is not simply a volume at its root: the databases of a server, data in a directory of its
-// volume, and volumes that lead elsewhere.
+// `--to project:NAME` for what is not simply a volume: the databases of a server, and volumes that lead elsewhere.
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -7,13 +6,12 @@ import Dockerode from 'dockerode';
 import { beforeAll, expect, test } from 'vitest';
 import { restore } from '../../src/operations/restore.ts';
 import { requireTestbed } from '../../testbed/index.ts';
-import { inVolume, makeVolume, uniqueName, volumeNamed } from '../docker/bed.ts';
+import { inVolume, uniqueName, volumeNamed } from '../docker/bed.ts';
 import { backedUp } from '../stores/conformance.ts';
-import * as falkordb from '../stores/fixtures/falkordb-server.ts';
 import * as postgres from '../stores/fixtures/postgres-server.ts';
 import { makeRun } from './run-fixture.ts';
 
-beforeAll(() => requireTestbed('falkordb', 'postgres'));
+beforeAll(() => requireTestbed('postgres'));
 
 const labelsOf = (project: string, service: string) => ({
   'com.docker.compose.project': project,
@@ -52,26 +50,6 @@ test('the databases of a server go to the server of the same service, which has 
   expect(target).toContain(other.name);
   expect(await postgres.ask(other.id, 'SELECT sum(id) FROM items')).toEqual(['2485']);
   await expect(restore(run, into(second))).rejects.toMatchObject({ code: 'restore_failed' });
-});
-
-test('data that lay in a directory of its volume lies there again, and is served from there', async () => {
-  using fixture = makeRun();
-  const { run } = fixture;
-  const [first, second] = [uniqueName('first'), uniqueName('second')];
-  const volume = await makeVolume(`${first}_graph`, {
-    'com.docker.compose.project': first,
-    'com.docker.compose.volume': 'graph',
-  });
-  const data = '/var/lib/falkordb';
-  const server = await falkordb.startFalkordb({ volume, data, labels: labelsOf(first, 'graph') });
-  await falkordb.fill(server, 1);
-  const made = await backedUp(run, { name: 'subject', kind: 'falkordb', target: { container: server.name } });
-  expect(made.metadata.source).toMatchObject({ volume, volume_directory: 'data', append_only: false });
-  const other = volumeNamed(`${second}_graph`);
-  await restore(run, into(second));
-  expect((await inVolume(other, 'cd /v; find . -type f')).trim()).toBe('./data/dump.rdb');
-  const served = await falkordb.startFalkordb({ volume: other, data });
-  expect(await falkordb.fingerprint(served)).toBe(await falkordb.fingerprint(server));
 });
 
 test('a volume that leads elsewhere is made only where that is wanted, and never over what is there', async () => {
