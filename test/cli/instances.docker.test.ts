@@ -1,5 +1,7 @@
 // Three instances of one stack side by side, as the replaced scripts had them: private, work and public. Their services have
 // the same names; backups never mix, and a restore of one touches no other.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { requireTestbed } from '../../testbed/index.ts';
 import { makeVolume, stateOf, uniqueName } from '../docker/bed.ts';
@@ -107,5 +109,54 @@ describe('three instances of one stack', () => {
     const after = await states();
     expect([after[0], after[2]]).toEqual([before[0], before[2]]);
     expect(await listed(`backups/${publicOne.project}`)).toEqual([publicOne.project]);
+  });
+
+  it('have a config file each, which "init" writes, and a status of their own', async () => {
+    const configOf = ({ project }: Instance) => ['--config', `${project}.yaml`];
+    for (const { chroma } of instances) await untilHealthy(chroma.id);
+    for (const instance of instances) {
+      const { project } = instance;
+      const made = await run(
+        'init',
+        '--yes',
+        '--project',
+        project,
+        ...configOf(instance),
+        '--backup-dir',
+        project,
+      );
+      expect(made, made.stderr).toMatchObject({ exitCode: 0 });
+      const written = readFileSync(join(cwd, `${project}.yaml`), 'utf8');
+      // The disk of the machine that runs the tests is nobody's business.
+      writeFileSync(join(cwd, `${project}.yaml`), `max_disk_use: 100\n${written}`);
+      for (const other of instances) expect(written.includes(other.project)).toBe(other === instance);
+      expect((await run('status', ...configOf(instance), '--backup-dir', project)).exitCode).toBe(9);
+    }
+    for (const [index, instance] of instances.entries()) {
+      const { project } = instance;
+      const ran = await run('backup', service, ...configOf(instance), '--backup-dir', project);
+      expect(ran, ran.stderr).toMatchObject({ exitCode: 0 });
+      for (const [at, other] of instances.entries()) {
+        const { exitCode } = await run('status', service, ...configOf(other), '--backup-dir', other.project);
+        expect(exitCode, `status of ${other.project} after the backup of ${project}`).toBe(
+          at <= index ? 0 : 9,
+        );
+      }
+    }
+    const [, work] = instances as [Instance, Instance, Instance];
+    for (const { chroma, collection } of instances) {
+      await untilHealthy(chroma.id);
+      await chroma.add(collection, 200, 7);
+    }
+    const before = await states();
+    const counts = () => Promise.all(instances.map(({ chroma, collection }) => chroma.count(collection)));
+    const [first, , third] = await counts();
+    const repository = ['--backup-dir', work.project];
+    const restored = await run('restore', `${service}@1`, ...configOf(work), ...repository, '--yes');
+    expect(restored, restored.stderr).toMatchObject({ exitCode: 0 });
+    await untilHealthy(work.chroma.id);
+    expect(await counts()).toEqual([first, 20, third]);
+    const after = await states();
+    expect([after[0], after[2]]).toEqual([before[0], before[2]]);
   });
 });
