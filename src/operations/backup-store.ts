@@ -245,6 +245,7 @@ async function prepareHoldFor(
     store: store.name,
     emit: context.emit,
     signal: context.signal,
+    takesTurns: true,
   });
 }
 

@@ -6,6 +6,7 @@ import type { Emit } from '../events.ts';
 import { beginGuard, type Guard, type GuardOptions, noGuard } from './guard.ts';
 import { letGo, untilHelpersEnd } from './let-go.ts';
 import { containersToHold, type Held, type HoldMode, type HoldPlan, planHold } from './plan.ts';
+import { isAnyTaken, type Turn, takeTurn } from './turns.ts';
 
 export interface HoldOptions {
   readonly docker: Docker;
@@ -28,6 +29,8 @@ export interface HoldOptions {
    * Journal and watchdog, which let go when this process dies. Without it only an error or an abort is survived.
    */
   readonly guard?: Omit<GuardOptions, 'store'>;
+  /** Other stores of this process may use the same containers: they are held one after the other. */
+  readonly takesTurns?: boolean;
 }
 
 export interface HoldReport {
@@ -71,6 +74,56 @@ export async function holdStill(options: HoldOptions): Promise<Hold> {
 
 /** The part of a hold that takes time and stops nobody: who is held, the journal, the watchdog. */
 export async function prepareHold(options: HoldOptions): Promise<PreparedHold> {
+  if (!options.takesTurns) return await prepare(options);
+  const users = await containersToHold(options.docker, options, options.signal);
+  const ids = users.map(({ id }) => id);
+  const isOld = isAnyTaken(ids);
+  let prepared = await prepare(options);
+  let turn: Turn | undefined;
+  return {
+    async hold() {
+      turn = await takeTurn(ids, options.signal);
+      try {
+        if (isOld || turn.hasWaited) {
+          await prepared[Symbol.asyncDispose]();
+          prepared = await prepare(options);
+        }
+        return endingTurn(await prepared.hold(), turn);
+      } catch (error) {
+        turn.end();
+        throw error;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await prepared[Symbol.asyncDispose]();
+      turn?.end();
+    },
+  };
+}
+
+/** However it is released, by whomever. */
+function endingTurn(hold: Hold, turn: Turn): Hold {
+  const release = async () => {
+    try {
+      return await hold.release();
+    } finally {
+      turn.end();
+    }
+  };
+  return {
+    containers: hold.containers,
+    held: hold.held,
+    killed: hold.killed,
+    releaseUsers: () => hold.releaseUsers(),
+    release,
+    async [Symbol.asyncDispose]() {
+      await hold[Symbol.asyncDispose]();
+      turn.end();
+    },
+  };
+}
+
+async function prepare(options: HoldOptions): Promise<PreparedHold> {
   const { docker, volumes, containers, clients, quiesce, signal, store, restoreId } = options;
   const plan = await planHold(
     docker,

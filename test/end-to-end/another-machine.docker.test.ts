@@ -99,7 +99,7 @@ beforeAll(async () => {
     '-c',
     'echo one > /srv/file; mkdir /uploads/a; echo two > /uploads/a/b; chown -R 5:6 /uploads',
   );
-  const saved = await pkbackup(['backup', '--project', first, '--parallel', '1', '--json'], {
+  const saved = await pkbackup(['backup', '--project', first, '--json'], {
     cwd: home,
     env: { DOCKER_HOST: liveDocker },
   });

@@ -1,0 +1,45 @@
+// Two stores of one run may use the same container: they hold it one after the other. What another process holds is seen by
+// the plan; within this one, a container that is held for one store would look to the next as if somebody else had stopped it.
+import { throwIfAborted } from '../docker/index.ts';
+
+export interface Turn {
+  /** Somebody else had it first: what was known of the containers is old. */
+  readonly hasWaited: boolean;
+  /** More calls do nothing. */
+  end(): void;
+}
+
+const taken = new Map<string, Promise<void>>();
+
+export const isAnyTaken = (ids: readonly string[]): boolean => ids.some((id) => taken.has(id));
+
+/** All at once or none, so that two never wait for each other. */
+export async function takeTurn(ids: readonly string[], signal: AbortSignal): Promise<Turn> {
+  let hasWaited = false;
+  for (let id = ids.find((each) => taken.has(each)); id; id = ids.find((each) => taken.has(each))) {
+    hasWaited = true;
+    await ended(taken.get(id), signal);
+  }
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const id of ids) taken.set(id, promise);
+  return {
+    hasWaited,
+    end() {
+      for (const id of ids) if (taken.get(id) === promise) taken.delete(id);
+      resolve();
+    },
+  };
+}
+
+async function ended(turn: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  const onAbort = () => aborted.resolve();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    throwIfAborted(signal);
+    await Promise.race([turn, aborted.promise]);
+    throwIfAborted(signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
