@@ -346,6 +346,7 @@ test('volumes are made with their labels, measured, and removed; removing twice 
     driver: 'local',
     labels: { 'pkbackup.test': '1' },
     options: {},
+    mountpoint: expect.stringContaining(name),
   });
   expect(await real.volumeBytes(name, { deadlineMs: 30_000 })).toBeGreaterThanOrEqual(5_000_000);
   await real.removeVolume(name);
