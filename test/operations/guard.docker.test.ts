@@ -5,16 +5,10 @@ import { image, requireTestbed } from '../../testbed/index.ts';
 import { makeDirectory } from '../cli/program.ts';
 import { makeContainer, makeVolume, uniqueName } from '../docker/bed.ts';
 import { clientOf, untilHealthy, vectorOf } from '../stores/chroma-client.ts';
-import {
-  dataDirectory,
-  falkordbAt,
-  fill,
-  fingerprint,
-  startFalkordb,
-} from '../stores/fixtures/falkordb-server.ts';
+import { falkordbAt, fill, fingerprint, startFalkordb } from '../stores/fixtures/falkordb-server.ts';
 import { containerNamed, expectNothingLeft, recreate, runPkbackup } from './guard-subject.ts';
 
-beforeAll(() => requireTestbed('chromadb', 'chromadb06', 'falkordb'));
+beforeAll(() => requireTestbed('chromadb', 'chromadb06', 'falkordb', 'falkordb418'));
 
 const engine = new Dockerode();
 const oldPath = '/chroma/chroma';
@@ -83,11 +77,8 @@ test('ChromaDB 0.6 to 1.x with the volume at the old path: empty and healthy, so
   await expectNothingLeft({ cwd, name });
 });
 
-/** Redis 8.0 of Debian, which knows neither the newer server's modules nor their data. */
-const olderRedis = `exec -a redis-server redis-check-rdb --protected-mode no --dir ${dataDirectory}`;
-
-test('FalkorDB to an older server that cannot read the dump: it ends, so rolled back', async () => {
-  const server = await startFalkordb();
+test('FalkorDB 4.18 to 4.16, which cannot read the dump: it ends, so rolled back', async () => {
+  const server = await startFalkordb({ image: image.falkordb418 });
   containerNamed(server.name);
   await fill(server, 1);
   const before = await fingerprint(server);
@@ -95,16 +86,34 @@ test('FalkorDB to an older server that cannot read the dump: it ends, so rolled 
   const cwd = makeDirectory({
     'pkbackup.yaml': `stores:\n  graph: { kind: falkordb, container: ${server.name} }\n`,
   });
-  const downgrade = recreate(server.name, { image: 'pkbackup-test/debian:trixie-redis', script: olderRedis });
+  const downgrade = recreate(server.name, { image: image.falkordb });
   const ran = await runPkbackup(cwd, ['guard', 'graph', '--rollback', 'auto', '--json', ...downgrade]);
   expect(ran.exitCode, ran.stderr).toBe(10);
   expect(JSON.parse(ran.stdout).findings.join('\n')).toMatch(/exit code 1/);
   // What it said went with it, and is told.
-  expect(ran.stderr).toMatch(/said: .*(RDB|AUX|module)/);
+  expect(ran.stderr).toMatch(/said: .*RDB format version/);
 
   expect(await settingsOf(server.name)).toEqual(settings);
   const { Id: id } = await engine.getContainer(server.name).inspect();
   await untilHealthy(id);
   expect(await fingerprint(falkordbAt({ ...server, id }))).toBe(before);
+  await expectNothingLeft({ cwd, name: server.name });
+});
+
+test('an upgrade whose image cannot read the backup is not begun', async () => {
+  const server = await startFalkordb({ image: image.falkordb418 });
+  containerNamed(server.name);
+  await fill(server, 1);
+  const before = await engine.getContainer(server.name).inspect();
+  const cwd = makeDirectory({
+    'pkbackup.yaml': `stores:\n  graph: { kind: falkordb, container: ${server.name} }\n`,
+  });
+  const args = ['guard', 'graph', '--drill-image', image.falkordb, '--rollback', 'auto', '--json'];
+  const ran = await runPkbackup(cwd, [...args, ...recreate(server.name, { image: image.falkordb })]);
+  expect(ran.exitCode, ran.stderr).toBe(7);
+  expect(ran.stderr).toMatch(/RDB format version/);
+  expect(ran.stderr).not.toContain(`made ${server.name} anew`);
+  const { Id, State } = await engine.getContainer(server.name).inspect();
+  expect([Id, State.StartedAt]).toEqual([before.Id, before.State.StartedAt]);
   await expectNothingLeft({ cwd, name: server.name });
 });
