@@ -36,10 +36,14 @@ export const directory: Seed = {
         for (let index = 0; index < 200 * scale; index += 1) {
           const below = join(path, 'fixed', `part-${index % 7}`);
           fs.mkdirSync(below, { recursive: true });
-          fs.writeFileSync(join(below, `${index} ünd.json`), JSON.stringify({ index }).repeat(index * 10));
+          const file = join(below, `${index} ünd.json`);
+          fs.writeFileSync(file, JSON.stringify({ index }).repeat(index * 10));
+          // A time is kept to the microsecond; compared by the millisecond, what is near its end would differ.
+          fs.utimesSync(file, 1_700_000_000, 1_700_000_000 + index);
         }
         fs.mkdirSync(join(path, 'fixed', 'empty'), { mode: 0o700 });
         fs.symlinkSync('part-1', join(path, 'fixed', 'link'));
+        fs.lutimesSync(join(path, 'fixed', 'link'), 1_700_000_000, 1_700_000_000);
       },
       async startWriter() {
         fs.rmSync(join(path, 'items'), { recursive: true, force: true });
