@@ -6,7 +6,7 @@ import type { Emit } from '../events.ts';
 import { beginGuard, type Guard, type GuardOptions, noGuard } from './guard.ts';
 import { letGo, untilHelpersEnd } from './let-go.ts';
 import { containersToHold, type Held, type HoldMode, type HoldPlan, planHold } from './plan.ts';
-import { isAnyTaken, type Turn, takeTurn } from './turns.ts';
+import { isAnyTaken, type Turn, takeTurn, turnsTaken } from './turns.ts';
 
 export interface HoldOptions {
   readonly docker: Docker;
@@ -77,14 +77,15 @@ export async function prepareHold(options: HoldOptions): Promise<PreparedHold> {
   if (!options.takesTurns) return await prepare(options);
   const users = await containersToHold(options.docker, options, options.signal);
   const ids = users.map(({ id }) => id);
-  const isOld = isAnyTaken(ids);
+  const [isBusy, earlier] = [isAnyTaken(ids), turnsTaken(ids)];
   let prepared = await prepare(options);
   let turn: Turn | undefined;
   return {
     async hold() {
       turn = await takeTurn(ids, options.signal);
       try {
-        if (isOld || turn.hasWaited) {
+        // Planned while another store held one of them, it would be taken for one that somebody has stopped.
+        if (isBusy || turn.earlier !== earlier) {
           await prepared[Symbol.asyncDispose]();
           prepared = await prepare(options);
         }
