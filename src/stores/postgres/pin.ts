@@ -6,8 +6,9 @@
 import { z } from 'zod';
 import { PkbackupError } from '../../errors.ts';
 import { endSessions, userTables } from './cluster.ts';
+import { psqlCommand } from './psql-command.ts';
 import type { Server } from './server.ts';
-import { conninfo, literal } from './sql.ts';
+import { literal } from './sql.ts';
 
 const pinSchema = z.object({ snapshot: z.string(), pid: z.number(), tables: z.number() });
 
@@ -62,10 +63,14 @@ export async function openSession(server: Server, database: string): Promise<Pin
     return {
       close: async () => undefined,
       pin: (admin) =>
-        pinned(server, { database, admin, output: server.stream(psql(server, database, commands)) }),
+        pinned(server, {
+          database,
+          admin,
+          output: server.stream(psqlCommand(server.user, database, commands)),
+        }),
     };
   }
-  const output = server.stream(psql(server, database, ['--file=-']), script());
+  const output = server.stream(psqlCommand(server.user, database, ['--file=-']), script());
   try {
     await readUntil(output, database, (text) => /^pkbackup is ready\r?\n/m.test(text) || undefined);
   } catch (error) {
@@ -81,21 +86,6 @@ export async function openSession(server: Server, database: string): Promise<Pin
       await output.return(undefined);
     },
   };
-}
-
-function psql({ user }: Server, database: string, rest: readonly string[]) {
-  return [
-    'psql',
-    '--no-psqlrc',
-    '--no-password',
-    '--quiet',
-    '--tuples-only',
-    '--no-align',
-    '--set=ON_ERROR_STOP=1',
-    `--username=${user}`,
-    `--dbname=${conninfo(database)}`,
-    ...rest,
-  ] as const;
 }
 
 async function pinned(

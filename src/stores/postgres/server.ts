@@ -8,7 +8,7 @@ import type { Disk } from '../free-space.ts';
 import type { StoreContext } from '../store.ts';
 import { findRunning, toolsInContainer } from './in-container.ts';
 import { type Address, addressOf, toolsOnHost } from './on-host.ts';
-import { conninfo } from './sql.ts';
+import { psqlCommand } from './psql-command.ts';
 
 export interface ServerTarget {
   readonly container?: string | undefined;
@@ -152,18 +152,7 @@ interface Parts
 
 function serverOver(parts: Parts): Server {
   const { where, container, address, tools, user, applicationName, environment, signal } = parts;
-  const psql = (database: string, ...more: string[]): Command => [
-    'psql',
-    '--no-psqlrc',
-    '--no-password',
-    '--quiet',
-    '--tuples-only',
-    '--no-align',
-    '--set=ON_ERROR_STOP=1',
-    `--username=${user}`,
-    `--dbname=${conninfo(database)}`,
-    ...more,
-  ];
+  const psql = (database: string, ...more: string[]) => psqlCommand(user, database, more);
   const psqlEnvironment = { ...environment, PGCLIENTENCODING: 'UTF8' };
   const ask = async (database: string, statements: readonly string[]): Promise<Finished> => {
     const command = psql(database, '--set=VERBOSITY=verbose', ...statements.map((sql) => `--command=${sql}`));
