@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openRepository } from '../../src/repository/index.ts';
 import { pkbackup, shim } from '../cli/program.ts';
 import { killSweep } from '../faults/kill-sweep.ts';
+import { publish } from './published.ts';
 
 let directory: string;
 let pristine: string;
@@ -16,20 +17,7 @@ beforeAll(async () => {
   const repository = openRepository(pristine);
   for (const [index, store] of ['rows', 'rows', 'rows', 'graph', 'graph'].entries()) {
     const createdAt = new Date(1_790_000_000_000 + index * 86_400_000);
-    await using publication = await repository.begin(store, createdAt, 'gzip');
-    await publication.file.write(Buffer.from('bytes'));
-    await publication.commit({
-      schema_version: 1,
-      backup_file: publication.archiveName,
-      created_at: createdAt.toISOString(),
-      store,
-      kind: 'directory',
-      source: {},
-      size_bytes: 5,
-      sha256: '0'.repeat(64),
-      counts: {},
-      checks: [],
-    });
+    await publish(repository, store, createdAt);
   }
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

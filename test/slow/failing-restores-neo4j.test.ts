@@ -3,7 +3,6 @@ import { beforeAll } from 'vitest';
 import { image, requireTestbed } from '../../testbed/index.ts';
 import { inVolume, makeContainer, uniqueName } from '../docker/bed.ts';
 import { makeSmallVolume } from '../faults/small-disk.ts';
-import { reseal } from '../operations/sealed-backup.ts';
 import { failingRestores } from '../stores/failing-restores.ts';
 import {
   fingerprint,
@@ -13,7 +12,7 @@ import {
   password,
   untilOnline,
 } from '../stores/fixtures/neo4j-server.ts';
-import { adding, fullDisk, whileStaging, whileSwapping } from '../stores/volume-faults.ts';
+import { volumeFaults } from '../stores/volume-faults.ts';
 
 beforeAll(() => requireTestbed('neo4j'));
 
@@ -60,33 +59,6 @@ failingRestores('a Neo4j', async () => {
     },
     look: () => fingerprint(server),
     names: async () => (await inVolume(disk.name, 'ls -A /v')).split('\n'),
-    faults: {
-      damaged: [
-        {
-          arrange: ({ backup }) => reseal(backup, (tar) => tar.subarray(0, tar.length - 2048)),
-          exitCode: 4,
-          message: /the tar is not whole: it ends in the middle/,
-          state: 'proved',
-        },
-      ],
-      dead: [
-        {
-          arrange: adding('./poison'),
-          exitCode: 5,
-          message: /container ".*" ended with exit code 3; .* serves again$/,
-          state: 'swapped',
-        },
-      ],
-      sick: [
-        {
-          arrange: adding('./sick'),
-          exitCode: 5,
-          message: /container ".*" is not healthy after \d+ s \(.*\); .* serves again$/,
-          state: 'swapped',
-        },
-      ],
-      full: fullDisk(() => disk),
-      cut: [whileStaging, whileSwapping],
-    },
+    faults: volumeFaults(() => disk),
   };
 });

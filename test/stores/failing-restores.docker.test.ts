@@ -10,7 +10,7 @@ import { makeSmallVolume } from '../faults/small-disk.ts';
 import { reseal, withFile } from '../operations/sealed-backup.ts';
 import { clientOf, untilHealthy } from './chroma-client.ts';
 import { failingRestores, type Stage } from './failing-restores.ts';
-import { adding, fullDisk, whileStaging, whileSwapping } from './volume-faults.ts';
+import { adding, fullDisk, volumeFaults, whileStaging } from './volume-faults.ts';
 
 beforeAll(() => requireTestbed('chromadb'));
 
@@ -43,34 +43,7 @@ failingRestores('a volume', async () => {
     },
     look: () => listingOf(disk.name),
     names: async () => (await inVolume(disk.name, 'ls -A /v')).split('\n'),
-    faults: {
-      damaged: [
-        {
-          arrange: ({ backup }) => reseal(backup, (tar) => tar.subarray(0, tar.length - 2048)),
-          exitCode: 4,
-          message: /the tar is not whole: it ends in the middle/,
-          state: 'proved',
-        },
-      ],
-      dead: [
-        {
-          arrange: adding('./poison'),
-          exitCode: 5,
-          message: /container ".*" ended with exit code 3; .* serves again$/,
-          state: 'swapped',
-        },
-      ],
-      sick: [
-        {
-          arrange: adding('./sick'),
-          exitCode: 5,
-          message: /container ".*" is not healthy after \d+ s \(.*\); .* serves again$/,
-          state: 'swapped',
-        },
-      ],
-      full: fullDisk(() => disk),
-      cut: [whileStaging, whileSwapping],
-    },
+    faults: volumeFaults(() => disk),
   };
 });
 

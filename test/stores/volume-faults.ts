@@ -3,7 +3,7 @@ import type { Event } from '../../src/events.ts';
 import { type Cut, startCutSocket } from '../faults/cut-socket.ts';
 import type { SmallDisk } from '../faults/small-disk.ts';
 import { reseal, withFile } from '../operations/sealed-backup.ts';
-import type { Failing, Stage } from './failing-restores.ts';
+import type { Failing, Stage, Subject } from './failing-restores.ts';
 
 /** With a file more in it. */
 export const adding =
@@ -58,3 +58,33 @@ export const whileStaging = cutting(
   'staged',
 );
 export const whileSwapping = cutting({ request: /^GET .*\/json/ }, ({ type }) => type === 'held', 'swapped');
+
+/** Every fault, for a server that ends with exit code 3 at a file "poison", and is not healthy at a file "sick". */
+export const volumeFaults = (disk: () => SmallDisk): Subject['faults'] => ({
+  damaged: [
+    {
+      arrange: ({ backup }) => reseal(backup, (tar) => tar.subarray(0, tar.length - 2048)),
+      exitCode: 4,
+      message: /the tar is not whole: it ends in the middle/,
+      state: 'proved',
+    },
+  ],
+  dead: [
+    {
+      arrange: adding('./poison'),
+      exitCode: 5,
+      message: /container ".*" ended with exit code 3; .* serves again$/,
+      state: 'swapped',
+    },
+  ],
+  sick: [
+    {
+      arrange: adding('./sick'),
+      exitCode: 5,
+      message: /container ".*" is not healthy after \d+ s \(.*\); .* serves again$/,
+      state: 'swapped',
+    },
+  ],
+  full: fullDisk(disk),
+  cut: [whileStaging, whileSwapping],
+});
