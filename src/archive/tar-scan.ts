@@ -203,15 +203,23 @@ function untilNul(bytes: Buffer): Buffer {
   return end === -1 ? bytes : bytes.subarray(0, end);
 }
 
+/** Octal with spaces around it, as tars write it; empty is 0. NaN where it is none. */
 function readNumber(block: Buffer, offset: number, width: number): number {
-  const first = block[offset] ?? 0;
-  if (first & 0x80) return readBase256(block.subarray(offset, offset + width));
-  const text = untilNul(block.subarray(offset, offset + width))
-    .toString('latin1')
-    .trim();
-  if (text === '') return 0;
-  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number.NaN;
+  const end = offset + width;
+  if ((block[offset] ?? 0) & 0x80) return readBase256(block.subarray(offset, end));
+  let at = offset;
+  while (at < end && block[at] === space) at += 1;
+  let value = 0;
+  for (; at < end; at += 1) {
+    const digit = (block[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  for (; at < end && block[at] !== 0; at += 1) if (block[at] !== space) return Number.NaN;
+  return value;
 }
+
+const space = 0x20;
 
 /** Two's complement, the top bit of the first byte being the mark of this form. */
 function readBase256(field: Buffer): number {

@@ -15,6 +15,8 @@ import { type TarPiece, TarScanner } from './tar-scan.ts';
 export interface ArchiveOptions extends CompressorOptions {
   /** Entries that are left out. */
   readonly skip?: (entry: TarEntry) => boolean;
+  /** Shown every piece of the tar, in order, also of entries that are left out. It MUST NOT keep the bytes. */
+  readonly watch?: ((piece: TarPiece) => void) | undefined;
   /** For a source that must not wait. */
   readonly spool?: SpoolOptions | undefined;
   readonly onProgress?: (rawBytes: number, writtenBytes: number) => void;
@@ -96,6 +98,7 @@ async function readAll(
       options.signal.throwIfAborted();
       // All of the chunk at once, because an `await` per piece is dear with many small files.
       const pieces = [...scanner.scan(chunk)];
+      if (options.watch) pieces.forEach(options.watch);
       await put(cutPieces(pieces, cutter, totals, options.skip));
       // The middle of a large file: nobody looks at it again, as at headers.
       if (pieces.length === 1 && pieces[0]?.type === 'data') letGoIfAlone(pieces[0].bytes);

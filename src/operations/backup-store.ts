@@ -184,6 +184,7 @@ async function readStore(
       signal,
       ...(hold ? { spool: { directory: scratchDir, onRead: letGo } } : {}),
       ...(snapshot.skip ? { skip: snapshot.skip } : {}),
+      watch: snapshot.watch,
       onProgress: (doneBytes) =>
         context.emit({
           type: 'progress',
