@@ -2,6 +2,7 @@
 // proves nothing (the Engine ends normally on a cut tar): every header's checksum must be right, every byte must have
 // its place, and the end-of-archive blocks must be there with nothing but zeros behind them.
 import { PkbackupError } from '../errors.ts';
+import { letGoIfAlone } from './given-up.ts';
 import {
   blockBytes,
   checksumOf,
@@ -14,6 +15,12 @@ import {
 export type TarPiece =
   /** `raw` is what the tar had for the entry's headers; data and padding follow it. */
   { type: 'entry'; entry: TarEntry; raw: Buffer } | { type: 'data'; bytes: Buffer };
+
+/** Gives up the memory of a chunk that was nothing but the middle of a file: at headers somebody may look again. */
+export function letGoOfData(pieces: readonly TarPiece[]): void {
+  const [first, second] = pieces;
+  if (first?.type === 'data' && second === undefined) letGoIfAlone(first.bytes);
+}
 
 const longestExtension = 1024 * 1024;
 const typeOfFlag = new Map(Object.entries(typeFlags).map(([type, flag]) => [flag, type as TarEntryType]));

@@ -4,13 +4,12 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompressorOptions, openCompressor } from './compressor.ts';
-import { letGoIfAlone } from './given-up.ts';
 import { mapInOrder } from './in-order.ts';
 import { MemberCutter } from './members.ts';
 import { bytesOf, type Member, SlabPool } from './slabs.ts';
 import { MemberQueue, type SpoolOptions } from './spool.ts';
 import { endOfArchive, type TarEntry } from './tar-format.ts';
-import { type TarPiece, TarScanner } from './tar-scan.ts';
+import { letGoOfData, type TarPiece, TarScanner } from './tar-scan.ts';
 
 export interface ArchiveOptions extends CompressorOptions {
   /** Entries that are left out. */
@@ -100,8 +99,7 @@ async function readAll(
       const pieces = [...scanner.scan(chunk)];
       if (options.watch) pieces.forEach(options.watch);
       await put(cutPieces(pieces, cutter, totals, options.skip));
-      // The middle of a large file: nobody looks at it again, as at headers.
-      if (pieces.length === 1 && pieces[0]?.type === 'data') letGoIfAlone(pieces[0].bytes);
+      letGoOfData(pieces);
     }
     scanner.end();
     await put(cutter.end(endOfArchive));
