@@ -1,17 +1,27 @@
 // pkbackup list: what there is.
 import { noSuchStore } from '../config/choose-stores.ts';
 import type { ConfiguredStore } from '../config/index.ts';
-import { type ListResult, list } from '../operations/list.ts';
+import { type ListResult, list, onlyOf } from '../operations/list.ts';
 import { listJson, listText } from '../reporters/list-result.ts';
 import { openRun, shortPath } from './open-run.ts';
 import type { Session } from './session.ts';
 
-export async function runList(session: Session, names: readonly string[]): Promise<number> {
+export interface ListFlags {
+  readonly all?: boolean;
+}
+
+/** Programs get everything; people what matters, unless they ask for all. */
+export async function runList(
+  session: Session,
+  names: readonly string[],
+  flags: ListFlags = {},
+): Promise<number> {
   const settings = await session.settings();
   const run = await openRun(session, 'list');
-  const all = await list(run);
-  refuseUnknown(names, all, settings.stores);
-  const result = names.length === 0 ? all : await list(run, { stores: names });
+  const isShort = !(flags.all || session.flags.json || session.flags.events);
+  const found = await list(run, { isShort });
+  refuseUnknown(names, found, settings.stores);
+  const result = names.length === 0 ? found : onlyOf(found, names);
   session.answer({
     text: (look) => listText(result, shortPath(settings.repository), look),
     json: () => listJson(result),
