@@ -37,7 +37,7 @@ const leaveOutUnused: Plugin = {
 
 const ourSources = /[\\/]src[\\/].*\.ts$/;
 const namedImport = /^import (?:\w+,? )?\{([^}]*)\} from '([^']+)';$/gm;
-const importedLater = /\bimport\(["'](\.[^"']+)["']\)/g;
+const importedLater = /\bimport\(\s*["'](\.[^"']+)["'],?\s*\)/g;
 const wholeBuiltin = /^import (\w+)(?:, (\{[^}]*\}))? from "(node:[\w/]+)";$/gm;
 
 /**
@@ -77,7 +77,7 @@ const loadWhenUsed: Plugin = {
     onResolve({ filter: /^\.\/packages\// }, ({ path }) => ({ path, external: true }));
     onResolve({ filter: /^the-rest$/ }, () => ({ path: 'the-rest', namespace: 'the-rest' }));
     onLoad({ filter: /.*/, namespace: 'the-rest' }, () => {
-      const modules = importedLaterOnes().map(
+      const modules = modulesOfTheRest().map(
         (path) => `${JSON.stringify(path)}: () => require(${JSON.stringify(path)})`,
       );
       return {
@@ -123,7 +123,7 @@ function importedNames(): Map<string, Set<string>> {
   return found;
 }
 
-/** An `import` of it, which is evaluated then; as it is written where it is a file of its own. */
+/** An `import` of it, which is evaluated then; undefined where it stays as it is written. */
 function later(path: string): string | undefined {
   if (path === program) return undefined;
   if (usedByAll.includes(path)) return `Promise.resolve().then(() => require(${JSON.stringify(path)}))`;
@@ -134,8 +134,8 @@ const program = join(root, 'src/cli/program.ts');
 /** What people wait for most often is `list`: reading all of the rest takes as long as what it does. */
 const usedByAll = ['src/cli/list.ts', 'src/config/settings.ts'].map((path) => join(root, path));
 
-/** All of ours in the second half that the first imports, or that are imported later there. */
-function importedLaterOnes(): string[] {
+/** Where the second half begins. */
+function modulesOfTheRest(): string[] {
   const found = globSync('src/**/*.ts', { cwd: root }).flatMap((path) => {
     const code = readFileSync(join(root, path), 'utf8').replaceAll(/typeof import\(.*?\)/g, '');
     return [...code.matchAll(importedLater)].map(([, module = '']) => join(root, dirname(path), module));
@@ -168,6 +168,7 @@ export async function buildInto(dist: string): Promise<{ files: number; bytes: n
   rmSync(dist, { recursive: true, force: true });
   const ours = {
     ...common,
+    // They stay as they are written; only packages ask classes for theirs.
     keepNames: false,
     outdir: dist,
     format: 'esm',

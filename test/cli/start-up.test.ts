@@ -47,6 +47,19 @@ describe('what is not needed is not loaded:', () => {
   test('a list needs no schemas, no YAML and no Docker', async () => {
     expect(await run(publishedWith('commander'), ['list'])).toContain('no backups');
   });
+
+  test('a list needs one half of our code', async () => {
+    const program = publishedWith('commander');
+    const dist = join(dirname(dirname(program)), 'dist');
+    const parts = readdirSync(dist).map((name) => ({
+      path: join(dist, name),
+      size: statSync(join(dist, name)).size,
+    }));
+    const [rest] = parts.sort((a, b) => b.size - a.size);
+    rmSync(rest!.path);
+    expect(await run(program, ['list'])).toContain('no backups');
+    await expect(run(program, ['verify'])).rejects.toThrow('Cannot find module');
+  });
 });
 
 describe('a config file that was right', () => {
