@@ -4,7 +4,6 @@
 // looked at; a day later everything is. Where something has just changed, and where a file system might not tell of a
 // change, nothing is remembered. It serves eyes only: whatever decides makes a listing.
 import { type Stats, statfsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { version } from '../version.ts';
 import { asBackup, type Backup, type Leftover, type Listing, type Looked } from './listing.ts';
 import { worthCaching } from './listing-cache.ts';
@@ -43,12 +42,12 @@ export function hasKnownNames(directory: string): boolean {
   return readRemembered(directory) !== undefined;
 }
 
-export function recallOverview(directory: string, now = Date.now): Overview | undefined {
+export function recallOverview(directory: string): Overview | undefined {
   const text = readRemembered(directory);
   if (text === undefined) return undefined;
   try {
     const { atMs, files, stores, leftovers } = JSON.parse(text) as Remembered;
-    const ageMs = now() - atMs;
+    const ageMs = Date.now() - atMs;
     if (ageMs < 0 || ageMs > longestMs) return undefined;
     if (!files.every(([name, key]) => keyIn(directory, name) === key)) return undefined;
     return {
@@ -102,7 +101,7 @@ function readRemembered(directory: string): string | undefined {
 }
 
 function keyIn(directory: string, name: string): string | undefined {
-  const stats = statSync(join(directory, name), { throwIfNoEntry: false });
+  const stats = statSync(`${directory}/${name}`, { throwIfNoEntry: false });
   return stats && keyOf(stats);
 }
 
