@@ -16,7 +16,7 @@ export async function runRecover(session: Session, flags: RecoverFlags): Promise
     dryRun: flags.dryRun === true,
     withHelpers: true,
     isAsked: true,
-    clientsRelease: config?.clientsRelease,
+    clientsRelease: async () => config?.clientsRelease,
   });
   session.answer({
     text: () => (done.length === 0 ? ['nothing to recover'] : done.map(({ message }) => oneLine(message))),

@@ -16,7 +16,7 @@ export interface RecoverOptions {
   /** Not looked at: the command itself decides of them. */
   readonly leavesGuards?: boolean;
   /** The user's program that lets go clients outside Docker: of the configuration, never of a journal. */
-  readonly clientsRelease?: CommandLine | undefined;
+  readonly clientsRelease?: (() => Promise<CommandLine | undefined>) | undefined;
 }
 
 export interface RecoveredThing {
@@ -81,7 +81,7 @@ async function settle(
   let released = await letGo();
   const outside = await attempt('clients that a crashed run held', async () => {
     const { recoverClients } = await import('./outside-clients.ts');
-    return recoverClients(run, { release: clientsRelease, dryRun });
+    return recoverClients(run, { release: await clientsRelease?.(), dryRun });
   });
   const undone = await settleRestores('to-undo');
   if (!released.every(({ ok }) => ok) && undone.some(({ ok }) => ok)) released = await letGo();
