@@ -48,6 +48,7 @@ export async function takeSnapshot(
       signal,
       ...(context.onPinned ? { onPinned: context.onPinned } : {}),
     });
+    await context.afterPin?.();
     emit({ type: 'step', store, message: 'copied; checking the copy' });
     const inspected = await inspectDatabase(copy, { isLive: false, signal });
     for (const each of inspected.notChecked)

@@ -13,7 +13,7 @@ import { type Answers, countStatements, countsIn, databaseOfSystem, type Row, se
 import { openSession, type Session } from './session.ts';
 
 /** Clients may wait meanwhile; a count less is no harm. */
-const answerDeadlineMs = 1000;
+const answerDeadlineMs = 500;
 /** The kernel's times of files are those of its last tick, so they may be a little early. */
 const tickMs = 20;
 
@@ -64,7 +64,7 @@ export class ReadyNeo4j implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#sessions.values()].map((session) => session.close()));
+    await Promise.all([...this.#sessions.values()].map((session) => session[Symbol.asyncDispose]()));
     await this.place[Symbol.asyncDispose]();
   }
 }
@@ -101,7 +101,7 @@ async function openSessions(
   const sessions = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const failed = opened.find((one) => one.status === 'rejected');
   if (!failed) return new Map(sessions);
-  await Promise.all(sessions.map(([, session]) => session.close()));
+  await Promise.all(sessions.map(([, session]) => session[Symbol.asyncDispose]()));
   throwIfAborted(context.signal);
   tellUncounted(context, messageOf(failed.reason));
   return new Map();
