@@ -46,7 +46,8 @@ export async function takeSnapshot(
     const { pinnedAtMs } = await copyDatabase(path, copy, {
       timeoutMs: wait_seconds * 1000,
       signal,
-      ...(context.onPinned ? { onPinned: context.onPinned } : {}),
+      beforePin: context.beforePin,
+      onPinned: context.onPinned,
     });
     await context.afterPin?.();
     emit({ type: 'step', store, message: 'copied; checking the copy' });

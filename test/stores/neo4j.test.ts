@@ -145,11 +145,13 @@ test('its container is recognised by its image, and programs beside it are not',
   expect(container('registry.example/somebody/neo4j-browser:1')).toBe(undefined);
 });
 
-test('the configuration names a container or a volume, and only a stop will do', () => {
+test('the configuration names a container or a volume, and a dump wants a stop', () => {
   expect(neo4j.schema.safeParse({}).success).toBe(false);
   expect(neo4j.schema.safeParse({ container: 'graph', method: 'dump' }).success).toBe(true);
   expect(neo4j.schema.safeParse({ container: 'graph', password: 'x' }).success).toBe(false);
-  expect(neo4j.quiesce).toMatchObject({ default: 'stop', allowed: ['stop'] });
+  expect(neo4j.quiesce).toMatchObject({ default: 'stop', whenConsistent: 'pause' });
+  expect(neo4j.allowedQuiesce?.({ container: 'graph' })).toEqual(['stop', 'pause']);
+  expect(neo4j.allowedQuiesce?.({ container: 'graph', method: 'dump' })).toEqual(['stop']);
   expect(neo4j.quiesce.graceSeconds).toBeGreaterThanOrEqual(120);
 });
 
