@@ -274,7 +274,7 @@ async function snapshotFiles(
   async function* tar(): AsyncGenerator<Buffer> {
     yield* counter.tap(copy.tar);
     // Before the end, because it is paused no longer then.
-    if (unclean === 'paused') said = await ready?.countsOf(counter, signal);
+    if (unclean === 'paused') said = await ready?.countsOf(counter, context);
   }
   return {
     ...copy,

@@ -45,15 +45,16 @@ export class ReadyNeo4j implements AsyncDisposable {
   }
 
   /** What the server has said, if that is true of these files; they MUST be still. */
-  async countsOf(files: StoreCounter, signal: AbortSignal): Promise<Counts | undefined> {
+  async countsOf(files: StoreCounter, context: StoreContext): Promise<Counts | undefined> {
     if (this.#answers.size === 0) return undefined;
-    for (const [database, rows] of this.#answers) {
-      const askedAtMs = askedAtIn(rows);
-      const logs = files.logsOf(database);
-      const times = await Promise.all(logs.map((log) => this.#writtenAtMs(log, signal)));
-      if (times.length === 0 || !times.every((time) => time + tickMs < askedAtMs)) return undefined;
-    }
-    return countsIn(this.#answers);
+    const asked = [...this.#answers].map(async ([database, rows]) => {
+      const writing = files.logsOf(database).map((log) => this.#writtenAtMs(log, context.signal));
+      const times = await Promise.all(writing);
+      return times.length > 0 && times.every((time) => time + tickMs < askedAtIn(rows));
+    });
+    if ((await Promise.all(asked)).every((isTrue) => isTrue)) return countsIn(this.#answers);
+    tellUncounted(context, 'somebody has written between the question and the pause');
+    return undefined;
   }
 
   /** The tar says it in seconds. */
@@ -107,6 +108,6 @@ async function openSessions(
   return new Map();
 }
 
-export function tellUncounted({ emit, store }: StoreContext, why: string): void {
+function tellUncounted({ emit, store }: StoreContext, why: string): void {
   emit({ type: 'step', store, message: `nothing was counted: ${why}` });
 }

@@ -14,8 +14,7 @@ const first = `RETURN 'pkbackup is ready' AS said;\n:source /dev/fd/3`;
 const isReady = (text: string) => /^"pkbackup is ready"\r?\n/m.test(text) || undefined;
 const last = `RETURN 'pkbackup has asked' AS said`;
 const answersIn = (text: string) => (/^"pkbackup has asked"\r?\n/m.test(text) ? text : undefined);
-/** Through a pipe of its own: to open the one that Docker has made may not be allowed. */
-const script = `cat | { exec 3<&0; printf '%s\\n' "$0" | "$@"; }`;
+const script = `exec 3<&0; printf '%s\\n' "$0" | "$@"`;
 
 /** Throws as `ask` of a server does. */
 export async function openSession(server: Neo4jServer, database: string): Promise<Session> {
