@@ -49,8 +49,7 @@ export class ReadyNeo4j implements AsyncDisposable {
     if (this.#answers.size === 0) return undefined;
     const asked = [...this.#answers].map(async ([database, rows]) => {
       const writing = files.logsOf(database).map((log) => this.#writtenAtMs(log, context.signal));
-      const times = await Promise.all(writing);
-      return times.length > 0 && times.every((time) => time + tickMs < askedAtIn(rows));
+      return isOlderThan(rows, await Promise.all(writing));
     });
     if ((await Promise.all(asked)).every((isTrue) => isTrue)) return countsIn(this.#answers);
     tellUncounted(context, 'somebody has written between the question and the pause');
@@ -68,6 +67,11 @@ export class ReadyNeo4j implements AsyncDisposable {
     await Promise.all([...this.#sessions.values()].map((session) => session[Symbol.asyncDispose]()));
     await this.place[Symbol.asyncDispose]();
   }
+}
+
+/** Whether nobody has written to the logs since the question, and not in the same tick. */
+export function isOlderThan(answers: readonly Row[], logTimesMs: readonly number[]): boolean {
+  return logTimesMs.length > 0 && logTimesMs.every((time) => time + tickMs < askedAtIn(answers));
 }
 
 export async function openReadyNeo4j(
