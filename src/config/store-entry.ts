@@ -1,7 +1,7 @@
 // One entry of `stores:`: the keys that every store may have, and those of its kind, each by its own schema.
 import { messageOf } from '../errors.ts';
 import { assertStoreName } from '../repository/index.ts';
-import { storeOf } from '../stores/index.ts';
+import { allowedQuiesce, storeOf } from '../stores/index.ts';
 import { hooksOf } from './commands.ts';
 import { expectationsOf } from './expectations.ts';
 import { checked, type Issue } from './issues.ts';
@@ -29,15 +29,15 @@ export function readStoreEntry(
   const { clients, hold_dependents } = common;
   const expects = expectationsOf(common);
   const store = storeOf(kind);
-  if (quiesce !== undefined && !store.quiesce.allowed.includes(quiesce)) {
-    const allowed = store.quiesce.allowed.join(' or ');
-    issues.push({
-      path: [...path, 'quiesce'],
-      message: `expected ${allowed} for kind ${kind}, got "${quiesce}"`,
-    });
-  }
   const own = Object.fromEntries(Object.entries(entry).filter(([key]) => !commonKeys.includes(key)));
   const target = checked(store.schema, absolutePaths(own, directory), path, issues, commonKeys);
+  const allowed = target === undefined ? store.quiesce.allowed : allowedQuiesce(store, target);
+  if (quiesce !== undefined && !allowed.includes(quiesce)) {
+    issues.push({
+      path: [...path, 'quiesce'],
+      message: `expected ${allowed.join(' or ')} for kind ${kind}, got "${quiesce}"`,
+    });
+  }
   if (issues.length > before) return undefined;
   return {
     name,

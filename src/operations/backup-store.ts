@@ -7,7 +7,7 @@ import type { ConfiguredStore } from '../config/types.ts';
 import { asPkbackupError, PkbackupError, systemCodeOf } from '../errors.ts';
 import { type HoldReport, type PreparedHold, prepareHold } from '../quiesce/index.ts';
 import { type Backup, type Metadata, type Publication, schemaVersion } from '../repository/index.ts';
-import { storeOf } from '../stores/index.ts';
+import { allowedQuiesce, storeOf } from '../stores/index.ts';
 import type { Look, Snapshot, Store } from '../stores/store.ts';
 import { version } from '../version.ts';
 import type { Compression, Quiesce } from '../words.ts';
@@ -40,10 +40,10 @@ export interface Prediction {
 export async function predict(
   run: Run,
   store: ConfiguredStore,
-  options: { allowEmpty?: boolean },
+  options: { allowEmpty?: boolean; isConsistent?: boolean },
 ): Promise<Prediction> {
   const kind = storeOf(store.kind);
-  const wanted = chooseQuiesce(kind, store);
+  const wanted = chooseQuiesce(kind, store, options);
   const look = await kind.look(store.target, contextFor(run, store.name, ''));
   const quiesce = quiesceOf(wanted, look);
   const earlier = await preflight(run, store, look, { ...options, quiesce });
@@ -59,7 +59,8 @@ export async function backupStore(
   store: ConfiguredStore,
   options: StoreBackupOptions,
 ): Promise<Backup | undefined> {
-  const quiesce = chooseQuiesce(storeOf(store.kind), store);
+  const isConsistent = options.pinning !== undefined;
+  const quiesce = chooseQuiesce(storeOf(store.kind), store, { isConsistent });
   await using _lock = await lockStore(run, store.name);
   await refuseUnsettled(run, store.name, 'backup_failed');
   const facts = {
@@ -94,12 +95,13 @@ async function saveLocked(
   const kind = storeOf(store.kind);
   const { compression = 'gzip', level } = compressionOf(store, options);
   await using scratch = await run.repository.makeScratch();
-  const context = { ...contextFor(run, store.name, scratch.path), guard: guardOf(run) };
-  const look = await kind.look(store.target, context);
+  const lookContext = contextFor(run, store.name, scratch.path);
+  const look = await kind.look(store.target, lookContext);
   const quiesce = quiesceOf(wanted, look);
+  const context = { ...lookContext, quiesce, guard: guardOf(run) };
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   await using publication = await run.repository.begin(store.name, new Date(), compression);
-  const read = await readStore(kind, store, look, quiesce, context, publication, {
+  const read = await readStore(kind, store, look, context, publication, {
     compression,
     ...(level === undefined ? {} : { level }),
     ...(run.compressionThreads === undefined ? {} : { threads: run.compressionThreads }),
@@ -144,12 +146,11 @@ async function readStore(
   kind: Store,
   store: ConfiguredStore,
   look: Look,
-  quiesce: Quiesce,
-  context: HoldContext,
+  context: HoldContext & { readonly quiesce: Quiesce },
   publication: Publication,
   { pinning, mayReadDirectly, ...compression }: ReadOptions,
 ): Promise<Read> {
-  await using prepared = await prepareHoldFor(kind, store, look, quiesce, context);
+  await using prepared = await prepareHoldFor(kind, store, look, context);
   await using ready = prepared && (await kind.ready?.(store.target, look, context));
   let isReady = false;
   const beforePin = async () => {
@@ -158,7 +159,7 @@ async function readStore(
   };
   const pinsWhenTold = kind.pinsWhenTold && !prepared;
   if (!pinsWhenTold) await beforePin();
-  if (prepared) await kind.beforeHold?.(store.target, look, context);
+  if (prepared) await kind.beforeHold?.(store.target, look, { ...context, ready });
   const hold = await prepared?.hold();
   const heldAt = hold && new Date();
   if (hold) await pinnedByHold(pinning);
@@ -232,9 +233,9 @@ async function prepareHoldFor(
   kind: Store,
   store: ConfiguredStore,
   look: Look,
-  quiesce: Quiesce,
-  context: HoldContext,
+  context: HoldContext & { readonly quiesce: Quiesce },
 ): Promise<PreparedHold | undefined> {
+  const { quiesce } = context;
   if (quiesce === 'none') return undefined;
   return prepareHold({
     docker: await context.docker(),
@@ -302,10 +303,17 @@ function quiesceOf(wanted: Quiesce, { volumes }: Look): Quiesce {
   return volumes.length === 0 ? 'none' : wanted;
 }
 
-function chooseQuiesce(kind: Store, store: ConfiguredStore): Quiesce {
-  const quiesce = store.quiesce ?? kind.quiesce.default;
-  if (kind.quiesce.allowed.includes(quiesce)) return quiesce;
-  const allowed = kind.quiesce.allowed.map((mode) => `"${mode}"`).join(' or ');
+function chooseQuiesce(
+  kind: Store,
+  store: ConfiguredStore,
+  { isConsistent = false }: { isConsistent?: boolean },
+): Quiesce {
+  const safe = allowedQuiesce(kind, store.target);
+  const { default: usual, whenConsistent } = kind.quiesce;
+  const isShort = isConsistent && whenConsistent !== undefined && safe.includes(whenConsistent);
+  const quiesce = store.quiesce ?? (isShort ? whenConsistent : usual);
+  if (safe.includes(quiesce)) return quiesce;
+  const allowed = safe.map((mode) => `"${mode}"`).join(' or ');
   throw new PkbackupError(
     'config',
     `${store.name}: quiesce "${quiesce}" is not safe for ${store.kind}: expected ${allowed}`,

@@ -123,7 +123,10 @@ async function backupOne(
   const startedMs = Date.now();
   try {
     if (options.dryRun) {
-      const prediction = await predict(run, store, options);
+      const prediction = await predict(run, store, {
+        ...options,
+        isConsistent: options.consistent !== undefined,
+      });
       run.emit({ type: 'ended', store: store.name, ok: true });
       return { store, ok: true, ...prediction };
     }

@@ -122,6 +122,7 @@ export function factsOf({
   raw_size_bytes,
   entries,
   stored_bytes,
+  quiesce,
   samples,
 }: Metadata): BackupFacts {
   return {
@@ -135,6 +136,7 @@ export function factsOf({
     ...(raw_size_bytes === undefined ? {} : { rawSizeBytes: raw_size_bytes }),
     ...(entries === undefined ? {} : { entries }),
     ...(stored_bytes === undefined ? {} : { storedBytes: stored_bytes }),
+    ...(quiesce === undefined ? {} : { quiesce }),
     ...(samples === undefined ? {} : { samples }),
   };
 }

@@ -1,5 +1,5 @@
 // The list of stores. Adding one is a file beside this one, a line here, a seed for the conformance suite and a page in docs.
-import type { Kind } from '../words.ts';
+import type { Kind, Quiesce } from '../words.ts';
 import { chromadb } from './chromadb.ts';
 import { directory } from './directory.ts';
 import { falkordb } from './falkordb.ts';
@@ -16,4 +16,9 @@ export function storeOf(kind: Kind): Store {
   const store = stores.find((candidate) => candidate.kind === kind);
   if (!store) throw new Error(`there is no store of the kind "${kind}"`);
   return store;
+}
+
+/** For one target of the kind. */
+export function allowedQuiesce(kind: Store, target: unknown): readonly Quiesce[] {
+  return kind.allowedQuiesce?.(target) ?? kind.quiesce.allowed;
 }

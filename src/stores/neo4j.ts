@@ -1,13 +1,15 @@
 // Neo4j 5 Community. It has no online backup, and a copy or a dump of a running store is none: the server is stopped, with
-// time to close its files, and either the whole data directory is copied (`volume`: users, passwords and server id come
+// time to close its files, or paused, where others wait for it and a copy that has to recover will do. Either the whole data directory is copied (`volume`: users, passwords and server id come
 // along) or neo4j-admin dumps every database (`dump`: portable). docs/stores/neo4j.md has the facts.
 import { z } from 'zod';
 import { type Container, type Docker, isUp, throwIfAborted } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
+import type { Counts } from '../words.ts';
 import { dumpAll, readDumps, versionOfImage } from './neo4j/admin.ts';
 import { checkContent } from './neo4j/check.ts';
 import { type Data, dataPathOf, findData, isNeo4j, type Neo4jTarget, ownerOfData } from './neo4j/data.ts';
 import { openNeo4jDrill } from './neo4j/drill.ts';
+import { openReadyNeo4j, ReadyNeo4j } from './neo4j/paused.ts';
 import { StoreCounter } from './neo4j/records.ts';
 import { planNeo4jRestore } from './neo4j/restore.ts';
 import { keepTrue, keepTruePatterns, sampleStatements, samplesIn } from './neo4j/samples.ts';
@@ -53,10 +55,17 @@ export const neo4j: Store<Neo4jTarget> = {
   // An idle server takes 5 to 12 s to stop, a busy one writes a checkpoint first; Docker's own 10 s would kill it.
   quiesce: {
     default: 'stop',
-    allowed: ['stop'],
+    allowed: ['stop', 'pause'],
+    // A pause is as good as a crash, which it survives: what it has acknowledged is in its log. But it has to recover.
+    whenConsistent: 'pause',
     graceSeconds: 180,
     healthSeconds: 600,
     usualStopMs: 8000,
+  },
+
+  // neo4j-admin refuses to dump what a paused server has open.
+  allowedQuiesce({ method }) {
+    return method === 'dump' ? ['stop'] : this.quiesce.allowed;
   },
 
   recognise(container) {
@@ -84,6 +93,15 @@ export const neo4j: Store<Neo4jTarget> = {
       ...(stored.samples === undefined ? {} : { samples: stored.samples }),
       ...(estimatedBytes === undefined ? {} : { estimatedBytes }),
     };
+  },
+
+  async ready(target, look, context) {
+    const docker = await context.docker();
+    return await openReadyNeo4j(docker, target, await findData(docker, target, context), look, context);
+  },
+
+  async beforeHold(_target, _look, context) {
+    if (context.ready instanceof ReadyNeo4j) await context.ready.ask(context);
   },
 
   async snapshot(target, look, context): Promise<Snapshot> {
@@ -222,10 +240,19 @@ async function directoriesIn(
   return stdout.split('\n').flatMap((name) => /^(.+)\/$/.exec(name.trim())?.[1] ?? []);
 }
 
-/** Killed, not stopped: its last transactions are in the log only, and it will replay them at the next start. */
-async function isUnclean(docker: Docker, { container }: Data, signal: AbortSignal): Promise<boolean> {
+/**
+ * Of one that was killed or paused the last transactions are in the log only, and it will replay them at the next start;
+ * undefined where it was stopped, or never ran.
+ */
+async function howUnclean(
+  docker: Docker,
+  { container }: Data,
+  signal: AbortSignal,
+): Promise<'killed' | 'paused' | undefined> {
   const now = container && (await docker.container(container.id, { signal }));
-  return now !== undefined && !isUp(now) && now.state !== 'created' && !cleanExitCodes.includes(now.exitCode);
+  if (!now || now.state === 'created') return undefined;
+  if (isUp(now)) return now.state === 'paused' ? 'paused' : undefined;
+  return cleanExitCodes.includes(now.exitCode) ? undefined : 'killed';
 }
 
 async function snapshotFiles(
@@ -235,22 +262,30 @@ async function snapshotFiles(
   context: StoreContext,
 ): Promise<Snapshot> {
   const { signal, emit, store } = context;
-  const unclean = await isUnclean(docker, data, signal);
-  const copy = await readPlace(docker, data.place, { ...context, onDevice: warnOfDevice(context) });
+  const ready = context.ready instanceof ReadyNeo4j ? context.ready : undefined;
+  const unclean = await howUnclean(docker, data, signal);
+  const onDevice = warnOfDevice(context);
+  const copy = await readPlace(docker, data.place, { ...context, ready: ready?.place, onDevice });
   const counter = new StoreCounter();
   const note =
     'the server was killed before it had closed its files, so nothing was counted; it recovers when it starts';
-  if (unclean) emit({ type: 'warning', store, message: note });
+  if (unclean === 'killed') emit({ type: 'warning', store, message: note });
+  let said: Counts | undefined;
+  async function* tar(): AsyncGenerator<Buffer> {
+    yield* counter.tap(copy.tar);
+    // Before the end, because it is paused no longer then.
+    if (unclean === 'paused') said = await ready?.countsOf(counter, context);
+  }
   return {
     ...copy,
-    tar: counter.tap(copy.tar),
+    tar: tar(),
     get counts() {
-      return unclean ? {} : (counter.counts() ?? {});
+      return (unclean ? said : counter.counts()) ?? {};
     },
     get samples() {
       return keepTrue(look.samples, counter);
     },
-    notes: () => (unclean ? [note] : []),
+    notes: () => (unclean === 'killed' ? [note] : []),
   };
 }
 

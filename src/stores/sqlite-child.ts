@@ -36,8 +36,11 @@ export interface Answers {
   tryExclusive: boolean;
 }
 
-/** `isPinned` comes before the answer, possibly again: a copy that met a lock begins anew. */
-export type Message = { isPinned: true } | Answer;
+/**
+ * `isReady` comes first: it waits for its request. `isPinned` comes before the answer, possibly again: a copy that met a lock
+ * begins anew.
+ */
+export type Message = { isReady: true } | { isPinned: true } | Answer;
 export type Answer = { value: Answers[keyof Answers] } | { error: { message: string; code: number } };
 
 /** SQLite's result codes (https://sqlite.org/rescode.html). */
@@ -65,6 +68,7 @@ process.once('message', async (request: Request) => {
   );
   process.send?.(answer, () => process.exit(0));
 });
+process.send?.({ isReady: true });
 
 async function answerTo(request: Request): Promise<Answers[keyof Answers]> {
   if (request.act === 'copy') return copy(request.path, request.to, request.timeoutMs);

@@ -19,17 +19,21 @@ export class SqliteError extends Error {
   }
 }
 
-/**
- * Takes a consistent copy of a live database; waits up to `timeoutMs` for one that is locked. `onPinned` is called when what
- * is written from then on is not in the copy any more. Throws SqliteError.
- */
+export interface CopyMoments {
+  /** Called when the process that will copy waits for the word; it begins when this resolves. */
+  readonly beforePin?: (() => Promise<void>) | undefined;
+  /** Called when what is written from then on is not in the copy any more. */
+  readonly onPinned?: (() => void) | undefined;
+}
+
+/** Takes a consistent copy of a live database; waits up to `timeoutMs` for one that is locked. Throws SqliteError. */
 export async function copyDatabase(
   path: string,
   to: string,
-  options: { timeoutMs: number; onPinned?: () => void; signal: AbortSignal },
+  options: CopyMoments & { timeoutMs: number; signal: AbortSignal },
 ): Promise<Copied> {
-  const { timeoutMs, onPinned, signal } = options;
-  return ask({ act: 'copy', path, to, timeoutMs }, signal, onPinned);
+  const { timeoutMs, signal } = options;
+  return ask({ act: 'copy', path, to, timeoutMs }, signal, options);
 }
 
 /**
@@ -57,14 +61,14 @@ export async function tryExclusive(path: string, signal: AbortSignal): Promise<b
 async function ask<Act extends Request['act']>(
   request: Request & { act: Act },
   signal: AbortSignal,
-  onPinned?: () => void,
+  moments: CopyMoments = {},
 ): Promise<Answers[Act]> {
   signal.throwIfAborted();
   const child = startChild();
   const stop = () => child.kill('SIGKILL');
   signal.addEventListener('abort', stop, { once: true });
   try {
-    const answer = await answerOf(child, request, onPinned);
+    const answer = await answerOf(child, request, moments);
     if ('error' in answer) throw new SqliteError(answer.error.message, answer.error.code);
     return answer.value as Answers[Act];
   } catch (error) {
@@ -87,17 +91,31 @@ function startChild(): ChildProcess {
 }
 
 /** Resolves when the child has ended, so that its files are closed and may be removed. */
-function answerOf(child: ChildProcess, request: Request, onPinned?: () => void): Promise<Answer> {
+function answerOf(
+  child: ChildProcess,
+  request: Request,
+  { beforePin, onPinned }: CopyMoments,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let answer: Answer | undefined;
     let said = '';
+    const begin = async () => {
+      await beforePin?.();
+      // It may have ended meanwhile: whoever waits for its end is told.
+      if (child.connected) child.send(request);
+    };
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said = `${said}${text}`.slice(-2000);
     });
     child.on('message', (sent) => {
       const message = sent as Message;
       if ('isPinned' in message) onPinned?.();
-      else answer = message;
+      else if ('isReady' in message) {
+        begin().catch((error: unknown) => {
+          child.kill('SIGKILL');
+          reject(error);
+        });
+      } else answer = message;
     });
     child.once('error', reject);
     child.once('close', (code, signal) => {
@@ -105,6 +123,5 @@ function answerOf(child: ChildProcess, request: Request, onPinned?: () => void):
       if (answer) resolve(answer);
       else reject(new PkbackupError('failed', why));
     });
-    child.send(request);
   });
 }

@@ -46,8 +46,10 @@ export async function takeSnapshot(
     const { pinnedAtMs } = await copyDatabase(path, copy, {
       timeoutMs: wait_seconds * 1000,
       signal,
-      ...(context.onPinned ? { onPinned: context.onPinned } : {}),
+      beforePin: context.beforePin,
+      onPinned: context.onPinned,
     });
+    await context.afterPin?.();
     emit({ type: 'step', store, message: 'copied; checking the copy' });
     const inspected = await inspectDatabase(copy, { isLive: false, signal });
     for (const each of inspected.notChecked)

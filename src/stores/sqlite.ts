@@ -19,6 +19,7 @@ export const sqlite: Store<SqliteTarget> = {
   kind: 'sqlite',
   schema,
   quiesce: { default: 'none', allowed: ['none'] },
+  pinsWhenTold: true,
 
   async recogniseFile(path) {
     return /\.(db|db3|sqlite|sqlite3)$/i.test(path) && (await isDatabase(path)) ? { path } : undefined;

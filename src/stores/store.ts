@@ -18,6 +18,8 @@ export interface Store<Target = unknown> {
   readonly quiesce: {
     readonly default: Quiesce;
     readonly allowed: readonly Quiesce[];
+    /** Instead of `default`, where several stores are pinned at one moment and the clients wait until the last one is held. */
+    readonly whenConsistent?: Quiesce;
     /** How long the server may take to stop before Docker kills it, in seconds. */
     readonly graceSeconds?: number;
     /** How long it may take after a restore until it is healthy, in seconds; 120 where it is missing. */
@@ -25,6 +27,9 @@ export interface Store<Target = unknown> {
     /** How long it takes, as a rule; for the estimate of a restore's downtime. */
     readonly usualStopMs?: number;
   };
+
+  /** Instead of `quiesce.allowed`, where it is not the same for every target. */
+  allowedQuiesce?(target: Target): readonly Quiesce[];
 
   /** It is restored through its server, which MUST run for that. */
   readonly restoresByServer?: boolean;
@@ -49,7 +54,10 @@ export interface Store<Target = unknown> {
    */
   ready?(target: Target, look: Look, context: StoreContext): Promise<AsyncDisposable>;
 
-  /** Called before the containers are held under `pause` or `stop`: for servers that lose data when they are stopped. */
+  /**
+   * Called right before the containers are held under `pause` or `stop`: for servers that lose data when they are stopped, or
+   * that have something to say of the copy. Where several stores are pinned at one moment, the clients are held by then.
+   */
   beforeHold?(target: Target, look: Look, context: StoreContext): Promise<void>;
 
   /**
@@ -141,7 +149,9 @@ export interface StoreContext {
    * store whose `snapshot` has more to do after it. When `snapshot` returns it is fixed in any case.
    */
   readonly onPinned?: () => void;
-  /** For `snapshot`: what the store's own `ready` gave. */
+  /** For `ready`, `beforeHold` and `snapshot`: how its containers are held. */
+  readonly quiesce?: Quiesce;
+  /** For `beforeHold` and `snapshot`: what the store's own `ready` gave. */
   readonly ready?: AsyncDisposable | undefined;
   /** What is held may be read past the Docker Engine, where it lies on this very host. */
   readonly readsDirectly?: boolean;
@@ -234,6 +244,8 @@ export interface BackupFacts {
   readonly entries?: number;
   /** What the data took in the store itself, where that is something else than the size of the tar. */
   readonly storedBytes?: number;
+  /** How its containers were held: the files of a paused server are those of a crash. */
+  readonly quiesce?: Quiesce;
   /** Of its snapshot; input, as everything of the metadata. */
   readonly samples?: readonly Sample[];
 }

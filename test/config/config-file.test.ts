@@ -131,6 +131,10 @@ describe('every mistake is a line with its key', () => {
       'stores:\n  a: { kind: sqlite, path: x, quiesce: freeze }',
       'expected one of none, pause, stop, got "freeze"',
     ],
+    [
+      'stores:\n  a: { kind: neo4j, container: c, method: dump, quiesce: pause }',
+      '2: stores.a.quiesce: expected stop for kind neo4j, got "pause"',
+    ],
     ['stores:\n  a@b: { kind: sqlite, path: x }', '2: stores.a@b: the store name "a@b" cannot be used'],
     ['stores:\n  nul: { kind: sqlite, path: x }', '2: stores.nul: the store name "nul" cannot be used'],
     [

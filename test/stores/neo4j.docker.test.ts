@@ -112,8 +112,7 @@ test('a killed server is saved as it is and marked so, or recovered alone before
   expect(files.metadata.counts).toEqual({});
   expect(messagesOf(events, 'warning').join()).toMatch(/was killed before it had closed its files/);
   const { backups } = await verify(run, { backups: [files.stem], level: 'content' });
-  expect(backups[0]).toMatchObject({ ok: true });
-  expect(backups[0]?.notChecked.join()).toMatch(/database "neo4j": the server was killed/);
+  expect(backups[0]).toMatchObject({ ok: true, notChecked: [] });
 
   const dumps = await backedUp(run, storeOf({ ...target, method: 'dump' }));
   expect(messagesOf(events, 'step').join()).toMatch(/started alone to recover/);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { encodeEntry, endOfArchive, padding } from '../../src/archive/tar-format.ts';
 import type { Container } from '../../src/docker/index.ts';
+import { isOlderThan } from '../../src/stores/neo4j/paused.ts';
 import { StoreCounter } from '../../src/stores/neo4j/records.ts';
 import { formOf, isOlder } from '../../src/stores/neo4j/restore.ts';
 import { compareSamples, keepTrue, keepTruePatterns, samplesIn } from '../../src/stores/neo4j/samples.ts';
@@ -145,11 +146,13 @@ test('its container is recognised by its image, and programs beside it are not',
   expect(container('registry.example/somebody/neo4j-browser:1')).toBe(undefined);
 });
 
-test('the configuration names a container or a volume, and only a stop will do', () => {
+test('the configuration names a container or a volume, and a dump wants a stop', () => {
   expect(neo4j.schema.safeParse({}).success).toBe(false);
   expect(neo4j.schema.safeParse({ container: 'graph', method: 'dump' }).success).toBe(true);
   expect(neo4j.schema.safeParse({ container: 'graph', password: 'x' }).success).toBe(false);
-  expect(neo4j.quiesce).toMatchObject({ default: 'stop', allowed: ['stop'] });
+  expect(neo4j.quiesce).toMatchObject({ default: 'stop', whenConsistent: 'pause' });
+  expect(neo4j.allowedQuiesce?.({ container: 'graph' })).toEqual(['stop', 'pause']);
+  expect(neo4j.allowedQuiesce?.({ container: 'graph', method: 'dump' })).toEqual(['stop']);
   expect(neo4j.quiesce.graceSeconds).toBeGreaterThanOrEqual(120);
 });
 
@@ -174,12 +177,28 @@ test('a store file that is missing is found without any tool of Neo4j', async ()
   const files: Record<string, Buffer> = { ...whole('system'), ...whole('neo4j') };
   const { context } = makeContext();
   const facts = { kind: 'neo4j', store: 'graph', source: {}, counts: {} } as const;
-  const check = async (those: Record<string, Buffer>) =>
-    (await neo4j.check({ tar: () => piecesOf(tarOf(those)) }, facts, context)).findings;
+  const check = async (those: Record<string, Buffer>, more: object = {}) =>
+    (await neo4j.check({ tar: () => piecesOf(tarOf(those)) }, { ...facts, ...more }, context)).findings;
   expect(await check(files)).toEqual([]);
+  // The files of a paused server lag behind what it said.
+  const counts = { nodes: 11 };
+  expect(await check(files, { counts, quiesce: 'stop' })).toEqual([
+    expect.stringMatching(/^expected 11 nodes/),
+  ]);
+  expect(await check(files, { counts, quiesce: 'pause' })).toEqual([]);
   const store = './databases/neo4j/neostore.propertystore.db.strings';
   const { [store]: _, ...without } = files;
   expect(await check(without)).toEqual(['"databases/neo4j/neostore.propertystore.db.strings" is missing']);
+});
+
+test('what a paused server has said counts where its log is older than the question, by more than a tick', () => {
+  const asked = [{ asked_at: '1000700' }, { nodes: '3' }];
+  expect(isOlderThan(asked, [1_000_500, 1_000_679])).toBe(true);
+  expect(isOlderThan(asked, [1_000_500, 1_000_680])).toBe(false);
+  expect(isOlderThan(asked, [1_000_900])).toBe(false);
+  expect(isOlderThan(asked, [1_000_500, Number.NaN])).toBe(false);
+  expect(isOlderThan(asked, [])).toBe(false);
+  expect(isOlderThan([{ nodes: '3' }], [1_000_500])).toBe(false);
 });
 
 /** As cypher-shell gives the rows of `sampleStatements`. */

@@ -6,6 +6,7 @@ import { PkbackupError } from '../../errors.ts';
 import { readSecret, type Secret } from '../../secret.ts';
 import type { Counts } from '../../words.ts';
 import type { StoreContext } from '../store.ts';
+import { SaveSession } from './save-session.ts';
 
 export interface FalkordbServer {
   readonly docker: Docker;
@@ -69,18 +70,15 @@ export async function ask(
   command: readonly string[],
   options: { deadlineMs?: number; database?: number } = {},
 ): Promise<unknown> {
-  const { docker, container, user, signal } = server;
-  const password = server.password?.reveal() ?? passwordOf(container);
+  const { docker, container, signal } = server;
+  const cli = redisCli(server);
   const { exitCode, stdout, stderr } = await docker.exec(container.id, {
     command: [
-      'redis-cli',
-      '-e',
-      '--json',
-      ...(user === undefined ? [] : ['--user', user]),
+      ...cli.command,
       ...(options.database === undefined ? [] : ['-n', String(options.database)]),
       ...command,
     ],
-    env: password === undefined ? {} : { REDISCLI_AUTH: password },
+    env: cli.env,
     deadlineMs: options.deadlineMs ?? commandDeadlineMs,
     signal,
   });
@@ -94,6 +92,17 @@ export async function ask(
     const message = `${nameOf(server)} answered ${command[0]} with what is not JSON`;
     throw new PkbackupError('failed', message, { cause });
   }
+}
+
+export function redisCli({ container, user, password }: FalkordbServer): {
+  command: [string, ...string[]];
+  env: Record<string, string>;
+} {
+  const secret = password?.reveal() ?? passwordOf(container);
+  return {
+    command: ['redis-cli', '-e', '--json', ...(user === undefined ? [] : ['--user', user])],
+    env: secret === undefined ? {} : { REDISCLI_AUTH: secret },
+  };
 }
 
 /** `REDIS_ARGS=--requirepass ...` is how the images are given one. */
@@ -261,12 +270,16 @@ export async function saveInBackground(
   server: FalkordbServer,
   { beforeFork, onForked }: { beforeFork?: () => Promise<void>; onForked?: () => Promise<void> } = {},
 ): Promise<number> {
+  // Others wait for it.
+  const { docker, container, signal } = server;
+  const speaker = { name: 'redis-cli', docker, id: container.id, signal, ...redisCli(server) };
+  await using session = beforeFork && (await SaveSession.open(speaker));
   const giveUpAt = performance.now() + saveDeadlineMs;
   for (;;) {
     const before = await untilIdle(server, giveUpAt);
     await beforeFork?.();
     try {
-      await ask(server, ['BGSAVE']);
+      if (!(await session?.save())) await ask(server, ['BGSAVE']);
     } catch (error) {
       if (isBusy(error)) continue;
       throw error;

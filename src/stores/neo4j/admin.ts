@@ -29,6 +29,9 @@ const adminDeadlineMs = 2 * minutes;
 const workDeadlineMs = 12 * 60 * minutes;
 const recoveryDeadlineMs = 60 * minutes;
 
+/** What neo4j-admin says of files that were not closed. */
+const uncleanMark = 'Active logical log detected';
+
 /**
  * The server is started where nobody can reach it, and stopped when it says that it runs. Without network it does not know
  * its own host name, and would not start.
@@ -96,8 +99,7 @@ async function recover(data: AdminData): Promise<void> {
   if (result.exitCode !== 0) throw adminFailed('recovery', result);
 }
 
-const isUnclean = ({ stdout, stderr }: RunResult): boolean =>
-  /Active logical log detected/.test(`${stdout}${stderr}`);
+const isUnclean = ({ stdout, stderr }: RunResult): boolean => `${stdout}${stderr}`.includes(uncleanMark);
 
 /** The dumps as a tar, with names such as `./neo4j.dump`. */
 export function readDumps(docker: Docker, run: PreparedRun, signal: AbortSignal): AsyncGenerator<Buffer> {
@@ -133,20 +135,29 @@ export function readLoaded(docker: Docker, run: PreparedRun, signal: AbortSignal
 
 export interface Checked {
   readonly database: string;
-  /** `unclean`: what a killed server leaves cannot be checked before it has recovered. */
-  readonly outcome: 'ok' | 'unclean' | 'bad';
-  readonly said: string;
+  /** Undefined where it is sound. */
+  readonly finding?: string;
 }
 
 const resultMark = 'pkbackup-result';
-/** One container for all of them, because the content has to be brought into it. */
+/**
+ * One container for all of them, because the content has to be brought into it. What a killed or paused server has left can
+ * only be checked when a server has recovered it, all databases at once.
+ */
 const checkScript = `
 from=$1
 shift
+log=/tmp/pkbackup-check.log
+check() {
+  neo4j-admin database check --report-path=/tmp $from "$1" >$log 2>&1
+}
 for name; do
-  neo4j-admin database check --report-path=/tmp $from "$name" >/tmp/pkbackup-check.log 2>&1 && code=0 || code=$?
+  check "$name" && code=0 || code=$?
+  if [ $code != 0 ] && grep -q '${uncleanMark}' $log; then
+    if /bin/bash -c "$0" >$log 2>&1; then check "$name" && code=0 || code=$?; fi
+  fi
   echo "${resultMark} $code $name"
-  [ $code = 0 ] || tail -50 /tmp/pkbackup-check.log
+  [ $code = 0 ] || tail -50 $log
 done
 `;
 
@@ -161,7 +172,7 @@ export async function checkDatabases(
   const from = form === 'dumps' ? `--from-path=${dumpDirectory} --temp-path=/tmp` : '';
   // As root, because the files belong to whomever the archive says.
   const user = '0:0';
-  const command = ['/bin/sh', '-c', checkScript, 'sh', from, ...databases] as const;
+  const command = ['/bin/bash', '-c', checkScript, recoveryScript, from, ...databases] as const;
   await using run = await docker.prepareRun({
     image,
     mounts: [],
@@ -181,9 +192,8 @@ export async function checkDatabases(
 
 function checkedOf(part: string): Checked {
   const [, code = '', database = '', log = ''] = /^(\d+) (.*)\n([\s\S]*)$/.exec(part) ?? [];
-  const result = { exitCode: Number(code), stdout: log, stderr: '' };
-  if (code === '0') return { database, outcome: 'ok', said: '' };
-  return { database, outcome: isUnclean(result) ? 'unclean' : 'bad', said: saidBy(result) };
+  if (code === '0') return { database };
+  return { database, finding: saidBy({ exitCode: Number(code), stdout: log, stderr: '' }) };
 }
 
 async function runAdmin(

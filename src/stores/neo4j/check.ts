@@ -16,7 +16,9 @@ export async function checkContent(
   for await (const _ of counter.tap(content.tar())) context.signal.throwIfAborted();
   const databases = form === 'files' ? counter.databases : dumpsIn(counter);
   const findings = form === 'files' ? missingFiles(counter) : missingDumps(counter, backup);
-  const counts = form === 'files' ? (counter.counts() ?? {}) : {};
+  // The files of a paused server lag behind its log.
+  const isCounted = form === 'files' && backup.quiesce !== 'pause';
+  const counts = isCounted ? (counter.counts() ?? {}) : {};
   for (const [what, expected] of Object.entries(backup.counts)) {
     const found = counts[what];
     if (found !== undefined && found !== expected)
@@ -94,16 +96,9 @@ async function checkConsistency(
   if (typeof tools === 'string')
     return { failed: [], notChecked: [`the consistency of the databases: ${tools}`] };
   const { docker, image } = tools;
-  const failed: string[] = [];
-  const notChecked: string[] = [];
   const results = await checkDatabases({ docker, image: image.id, signal }, databases, content.tar(), form);
-  for (const { database, outcome, said } of results) {
-    if (outcome === 'bad') failed.push(`database "${database}": ${said}`);
-    if (outcome === 'unclean') {
-      notChecked.push(
-        `the consistency of database "${database}": the server was killed, and it recovers only when it starts`,
-      );
-    }
-  }
-  return { failed, notChecked };
+  const failed = results.flatMap(({ database, finding }) =>
+    finding === undefined ? [] : [`database "${database}": ${finding}`],
+  );
+  return { failed, notChecked: [] };
 }

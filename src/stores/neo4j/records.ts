@@ -106,6 +106,13 @@ export class StoreCounter {
       .map((name) => name.slice(prefix.length));
   }
 
+  /** Below the root: every transaction of the database is in one of them before it is anywhere. */
+  logsOf(database: string): string[] {
+    const directory = `transactions/${database}`;
+    const logs = this.namesIn(directory).filter((name) => name.startsWith('neostore.transaction.db.'));
+    return logs.map((name) => `${directory}/${name}`);
+  }
+
   /** Names of the files at the top. */
   topNames(): string[] {
     return [...this.#sizes.keys()].filter((name) => name !== '' && name !== '.' && !name.includes('/'));

@@ -60,7 +60,7 @@ export async function planNeo4jRestore(
       await ((await formOf(content)) === 'files' ? stage(content) : stageDumps(content));
       refuseOtherCounts(counter, backup);
     },
-    check: () => checkServer(docker, target, place, counter, context),
+    check: () => checkServer(docker, target, place, { counter, backup }, context),
   });
 }
 
@@ -148,8 +148,16 @@ export async function formOf(content: Content): Promise<'files' | 'dumps'> {
   return 'files';
 }
 
-function refuseOtherCounts(counter: StoreCounter, { counts }: BackupFacts): void {
-  const staged = counter.counts();
+/**
+ * What is in the files; those of a paused server say nothing, but the server has said it. Undefined where it cannot be told.
+ */
+function countsIn(counter: StoreCounter, { counts, quiesce }: BackupFacts): Counts | undefined {
+  return quiesce === 'pause' ? counts : counter.counts();
+}
+
+function refuseOtherCounts(counter: StoreCounter, backup: BackupFacts): void {
+  const { counts } = backup;
+  const staged = countsIn(counter, backup);
   if (!staged) return;
   const differences = Object.entries(staged).flatMap(([what, found]) =>
     counts[what] === undefined || counts[what] === found
@@ -167,20 +175,18 @@ async function checkServer(
   docker: Docker,
   target: Neo4jTarget,
   place: Place,
-  counter: StoreCounter,
+  { counter, backup }: { counter: StoreCounter; backup: BackupFacts },
   context: StoreContext,
 ): Promise<Counts> {
   const { signal, emit, store } = context;
-  const staged = counter.counts() ?? {};
+  const staged = countsIn(counter, backup) ?? {};
   const users = await docker.containersOf(place.source, { signal });
   const container = users.find((user) => isUp(user) && isNeo4j(user));
   if (!container) {
-    emit({
-      type: 'step',
-      store,
-      message: 'no server runs on the restored data, so its files alone were counted',
-    });
-    return staged;
+    const isPaused = backup.quiesce === 'pause';
+    const how = isPaused ? 'nothing was counted before one has recovered it' : 'its files alone were counted';
+    emit({ type: 'step', store, message: `no server runs on the restored data, so ${how}` });
+    return isPaused ? {} : staged;
   }
   const server = await serverOf(docker, container, target, context);
   const facts = await waitUntilOnline(server).catch((error: unknown) => {

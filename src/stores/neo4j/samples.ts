@@ -34,13 +34,19 @@ const questions = [
    RETURN node, labels, key, left(replace(replace(text, '\\n', ' '), '\\r', ' '), 200) AS text ORDER BY node, key`,
 ];
 
+export const askedAtStatement = 'RETURN timestamp() AS asked_at';
+
+/** By the clock of the server, in milliseconds since 1970; NaN where it was not asked. */
+export const askedAtIn = (rows: readonly Row[]): number =>
+  Number(rows.find(({ asked_at }) => asked_at !== undefined)?.asked_at);
+
 /** For each database. */
-export const sampleStatements: readonly string[] = ['RETURN timestamp() AS asked_at', ...questions];
+export const sampleStatements: readonly string[] = [askedAtStatement, ...questions];
 
 /** Not yet known to be true of the copy. */
 export function samplesIn(answers: Answers): Sample[] {
   return [...answers].flatMap(([database, rows]) => {
-    const takenAt = Math.floor(Number(rows.find(({ asked_at }) => asked_at !== undefined)?.asked_at) / 1000);
+    const takenAt = Math.floor(askedAtIn(rows) / 1000);
     if (!Number.isFinite(takenAt)) return [];
     const patterns = patternsIn(rows).slice(0, mostPatterns);
     const nodes = nodesIn(rows);
@@ -52,9 +58,7 @@ export function samplesIn(answers: Answers): Sample[] {
 /** Those of databases that nobody has written to since: every transaction is in the log before it is anywhere. */
 export function keepTrue(samples: readonly Sample[] | undefined, copy: StoreCounter): Sample[] {
   return samplesOf(samples, takenSchema).flatMap(({ takenAt, ...sample }) => {
-    const directory = `transactions/${sample.database}`;
-    const logs = copy.namesIn(directory).filter((name) => name.startsWith('neostore.transaction.db.'));
-    return isOlder(logs, directory, copy, takenAt) ? [sample] : [];
+    return isOlder(copy.logsOf(sample.database), copy, takenAt) ? [sample] : [];
   });
 }
 
@@ -63,15 +67,14 @@ export function keepTruePatterns(samples: readonly Sample[] | undefined, records
   return samplesOf(samples, takenSchema).flatMap(({ takenAt, ...sample }) => {
     const directory = `databases/${sample.database}`;
     const files = records.namesIn(directory).filter((name) => name.endsWith('store.db'));
-    const isTrue = isOlder(files, directory, records, takenAt);
+    const paths = files.map((name) => `${directory}/${name}`);
+    const isTrue = isOlder(paths, records, takenAt);
     return isTrue && patternSchema.safeParse(sample).success ? [sample] : [];
   });
 }
 
-function isOlder(files: readonly string[], directory: string, copy: StoreCounter, takenAt: number): boolean {
-  return (
-    files.length > 0 && files.every((name) => (copy.timeOf(`${directory}/${name}`) ?? takenAt) < takenAt)
-  );
+function isOlder(files: readonly string[], copy: StoreCounter, takenAt: number): boolean {
+  return files.length > 0 && files.every((name) => (copy.timeOf(name) ?? takenAt) < takenAt);
 }
 
 /** `answers` are those of the restored databases to `sampleStatements`. */

@@ -49,7 +49,7 @@ export interface ServerFacts {
 
 const queryDeadlineMs = 120_000;
 const onlineDeadlineMs = 300_000;
-const databaseOfSystem = 'system';
+export const databaseOfSystem = 'system';
 
 export async function serverOf(
   docker: Docker,
@@ -211,32 +211,47 @@ export type Row = Record<string, string | undefined>;
 
 /** All statements in one call, because each starts a JVM. Rows of all of them, by the names of their columns. */
 async function ask(server: Neo4jServer, database: string, statements: readonly string[]): Promise<Row[]> {
-  const { docker, container, credentials, signal } = server;
-  const tried: Credential[] = [];
-  for (const credential of credentials.length > 0 ? credentials : [undefined]) {
+  const { docker, container, signal } = server;
+  return await loggedIn(server, async (env) => {
     const { exitCode, stdout, stderr } = await docker.exec(container.id, {
-      command: [
-        'cypher-shell',
-        '--non-interactive',
-        '--format',
-        'plain',
-        ...address(database),
-        `${statements.join(';\n')};`,
-      ],
-      env: credential
-        ? { NEO4J_USERNAME: credential.user, NEO4J_PASSWORD: credential.password.reveal() }
-        : {},
+      command: [...cypherShell(database), `${statements.join(';\n')};`],
+      env,
       deadlineMs: queryDeadlineMs,
       signal,
     });
-    const said = stderr.trim().split('\n').at(-1) ?? '';
-    if (exitCode === 0) return parseTables(stdout.toString('utf8'));
+    return exitCode === 0 ? { answer: parseTables(stdout.toString('utf8')) } : { refusal: stderr };
+  });
+}
+
+type Attempt<Answer> = { readonly answer: Answer } | { readonly refusal: string };
+
+/** With each of the credentials in turn, as long as the server refuses them; `env` is for cypher-shell. */
+export async function loggedIn<Answer>(
+  { container, credentials }: Neo4jServer,
+  attempt: (env: Record<string, string>) => Promise<Attempt<Answer>>,
+): Promise<Answer> {
+  const tried: Credential[] = [];
+  for (const credential of credentials.length > 0 ? credentials : [undefined]) {
+    const env = credential
+      ? { NEO4J_USERNAME: credential.user, NEO4J_PASSWORD: credential.password.reveal() }
+      : {};
+    const result = await attempt(env);
+    if ('answer' in result) return result.answer;
+    const said = result.refusal.trim().split('\n').at(-1) ?? '';
     if (!/unauthorized|incorrect authentication|must be changed/i.test(said))
       throw cannotAsk(container, said);
     if (credential) tried.push(credential);
   }
   throw wrongPassword(container, tried);
 }
+
+export const cypherShell = (database: string): [string, ...string[]] => [
+  'cypher-shell',
+  '--non-interactive',
+  '--format',
+  'plain',
+  ...address(database),
+];
 
 /** Not `neo4j://`, which would follow the address that the server tells its clients outside. */
 const address = (database: string): string[] => ['-a', 'bolt://localhost:7687', '-d', database];

@@ -5,6 +5,7 @@
 // locks looks empty in an older snapshot. `rewrittenSince` finds that, and the database is pinned again.
 import { z } from 'zod';
 import { PkbackupError } from '../../errors.ts';
+import { readUntil } from '../read-until.ts';
 import { endSessions, userTables } from './cluster.ts';
 import { psqlCommand } from './psql-command.ts';
 import type { Server } from './server.ts';
@@ -72,7 +73,8 @@ export async function openSession(server: Server, database: string): Promise<Pin
   }
   const output = server.stream(psqlCommand(server.user, database, ['--file=-']), script());
   try {
-    await readUntil(output, database, (text) => /^pkbackup is ready\r?\n/m.test(text) || undefined);
+    const find = (text: string) => /^pkbackup is ready\r?\n/m.test(text) || undefined;
+    await readUntil(output, find, noSnapshot(database));
   } catch (error) {
     await output.return(undefined);
     throw error;
@@ -111,28 +113,16 @@ async function pinned(
 }
 
 function readPin(output: AsyncGenerator<Buffer>, database: string): Promise<z.infer<typeof pinSchema>> {
-  return readUntil(output, database, (text) => {
+  const find = (text: string) => {
     const line = /^\{.*\}$/m.exec(text)?.[0];
     const isWhole = line !== undefined && text.includes('\n', text.indexOf(line));
     return isWhole ? pinSchema.parse(JSON.parse(line)) : undefined;
-  });
+  };
+  return readUntil(output, find, noSnapshot(database));
 }
 
-/** Until `find` finds something in what it says. */
-async function readUntil<Found>(
-  output: AsyncGenerator<Buffer>,
-  database: string,
-  find: (text: string) => Found | undefined,
-): Promise<Found> {
-  let text = '';
-  for (;;) {
-    const { value, done } = await output.next();
-    if (done) throw new PkbackupError('failed', `database "${database}": no snapshot was given`);
-    text += value.toString('utf8');
-    const found = find(text);
-    if (found !== undefined) return found;
-  }
-}
+const noSnapshot = (database: string) => () =>
+  new PkbackupError('failed', `database "${database}": no snapshot was given`);
 
 async function rewritten(server: Server, database: string, snapshot: string): Promise<string[]> {
   const lines = await server.script(

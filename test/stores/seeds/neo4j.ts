@@ -42,6 +42,7 @@ const seed = (method: 'volume' | 'dump'): Seed => ({
   ...(method === 'volume' ? {} : { variant: 'by dump', isSlow: true }),
   images: ['neo4j'],
   whenStopped: 'saved',
+  ...(method === 'volume' ? { alsoHeld: ['pause'] as const } : {}),
   planted: () => planted[method],
   async start() {
     const server = await startNeo4j();
