@@ -154,16 +154,26 @@ export async function stopContainer(
   return after.exitCode;
 }
 
-/** The kernel does not always freeze a busy process in the time that the runtime gives it; then nothing is paused. */
-const freezeAttempts = 3;
+/** A busy machine with a busy server in it takes several times the second or so that the runtime gives the kernel. */
+const usualFreezeMs = 15_000;
 
-export async function pauseContainer(engine: Engine, container: Named, options?: CallOptions): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
+export interface PauseOptions extends CallOptions {
+  /** For so long a freeze that did not come about is tried again. */
+  readonly freezeMs?: number;
+}
+
+/** The kernel does not always freeze a busy process in the time that the runtime gives it; then nothing is paused. */
+export async function pauseContainer(
+  engine: Engine,
+  container: Named,
+  { freezeMs = usualFreezeMs, ...options }: PauseOptions = {},
+): Promise<void> {
+  for (const giveUpMs = performance.now() + freezeMs; ; ) {
     try {
       await act(engine, container, 'pause', undefined, options);
       return;
     } catch (error) {
-      if (attempt === freezeAttempts || !/unable to freeze/.test(messageOf(error))) throw error;
+      if (performance.now() > giveUpMs || !/unable to freeze/.test(messageOf(error))) throw error;
     }
   }
 }

@@ -9,6 +9,7 @@ import {
   inspectIfThere,
   listContainers,
   type Named,
+  type PauseOptions,
   pauseContainer,
   removeContainer,
   renameContainer,
@@ -67,7 +68,7 @@ export interface Docker {
   start(container: Named, options?: CallOptions): Promise<void>;
   /** Gives the exit code; 137 is a kill. Not cut short by `signal`, because the Engine goes on with it. */
   stop(container: Named, graceSeconds: number, options?: CallOptions): Promise<number>;
-  pause(container: Named, options?: CallOptions): Promise<void>;
+  pause(container: Named, options?: PauseOptions): Promise<void>;
   unpause(container: Named, options?: CallOptions): Promise<void>;
   waitUntilHealthy(id: string, options?: HealthOptions): Promise<Container>;
 
