@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { encodeEntry, endOfArchive, padding } from '../../src/archive/tar-format.ts';
 import type { Container } from '../../src/docker/index.ts';
 import { StoreCounter } from '../../src/stores/neo4j/records.ts';
-import { formOf, isOlder } from '../../src/stores/neo4j/restore.ts';
+import { formOf, isOlder } from '../../src/stores/neo4j/restored.ts';
 import { compareSamples, keepTrue, keepTruePatterns, samplesIn } from '../../src/stores/neo4j/samples.ts';
 import { parseTables } from '../../src/stores/neo4j/server.ts';
 import { neo4j } from '../../src/stores/neo4j.ts';

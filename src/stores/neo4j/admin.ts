@@ -96,7 +96,7 @@ async function recover(data: AdminData): Promise<void> {
   if (result.exitCode !== 0) throw adminFailed('recovery', result);
 }
 
-const isUnclean = ({ stdout, stderr }: RunResult): boolean =>
+export const isUnclean = ({ stdout, stderr }: RunResult): boolean =>
   /Active logical log detected/.test(`${stdout}${stderr}`);
 
 /** The dumps as a tar, with names such as `./neo4j.dump`. */
@@ -254,6 +254,6 @@ function saidBy({ exitCode, stdout, stderr }: RunResult): string {
   return plain === '' ? `exit code ${exitCode}` : plain;
 }
 
-function adminFailed(what: string, result: RunResult): PkbackupError {
+export function adminFailed(what: string, result: RunResult): PkbackupError {
   return new PkbackupError('failed', `neo4j-admin ${what}: ${saidBy(result)}`);
 }

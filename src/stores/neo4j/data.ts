@@ -14,6 +14,7 @@ export interface Neo4jTarget extends Login {
   readonly volume?: string | undefined;
   /** Of a server on this host, outside Docker. */
   readonly home?: string | undefined;
+  readonly address?: string | undefined;
   readonly method?: 'volume' | 'dump' | undefined;
   readonly data_path?: string | undefined;
   readonly image?: string | undefined;

@@ -1,0 +1,32 @@
+// Files of a server belong to whom it runs as, and that is another number on this host than in a container.
+import { encodeEntry, endOfArchive, padding } from '../../archive/tar-format.ts';
+import { scanTar } from '../../archive/tar-scan.ts';
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** `7474:7474` */
+export function ownerIn(text: string): Owner {
+  const [uid = 0, gid = 0] = text.split(':').map(Number);
+  return { uid, gid };
+}
+
+/** The same tar, all of it belonging to `owner`. */
+export async function* reowned(tar: AsyncIterable<Buffer>, owner: Owner): AsyncGenerator<Buffer> {
+  let missing = 0;
+  let size = 0;
+  for await (const piece of scanTar(tar)) {
+    if (piece.type === 'data') {
+      yield piece.bytes;
+      missing -= piece.bytes.length;
+      if (missing === 0) yield padding(size);
+      continue;
+    }
+    yield encodeEntry({ ...piece.entry, ...owner });
+    size = piece.entry.size;
+    missing = size;
+  }
+  yield endOfArchive;
+}
