@@ -45,6 +45,9 @@ const schema = z
   })
   .refine(({ container, volume, home, data_path }) => container ?? volume ?? home ?? data_path, {
     message: 'expected "container" or "volume", or "home" for a server on this host',
+  })
+  .refine(({ container, volume, home, address }) => !(container ?? volume) || !(home ?? address), {
+    message: '"home" and "address" are for a server on this host, and not with "container" or "volume"',
   });
 
 /** 143 is SIGTERM, where a JVM tells it. */

@@ -149,15 +149,22 @@ test('the configuration names a container or a volume, and only a stop will do',
   expect(neo4j.schema.safeParse({}).success).toBe(false);
   expect(neo4j.schema.safeParse({ container: 'graph', method: 'dump' }).success).toBe(true);
   expect(neo4j.schema.safeParse({ container: 'graph', password: 'x' }).success).toBe(false);
+  expect(neo4j.schema.safeParse({ home: '/opt/neo4j', address: 'bolt://localhost:7688' }).success).toBe(true);
+  expect(neo4j.schema.safeParse({ home: '/opt/neo4j', container: 'graph' }).success).toBe(false);
   expect(neo4j.quiesce).toMatchObject({ default: 'stop', allowed: ['stop'] });
   expect(neo4j.quiesce.graceSeconds).toBeGreaterThanOrEqual(120);
 });
 
-test('a place to restore to is a volume, or a container where that is said', () => {
+test('a place to restore to is a volume, a container where that is said, or a directory', () => {
   const target = { container: 'graph', password_env: 'P', method: 'dump' as const, data_path: '/data' };
   expect(neo4j.retarget(target, 'copy')).toEqual({ volume: 'copy', password_env: 'P' });
   expect(neo4j.retarget(target, 'container:other')).toEqual({ container: 'other', password_env: 'P' });
-  expect(() => neo4j.retarget(target, '../up')).toThrow(expect.objectContaining({ code: 'usage' }));
+  expect(neo4j.retarget({ ...target, home: '/opt/neo4j' }, '/srv/up')).toEqual({
+    home: '/opt/neo4j',
+    data_path: '/srv/up',
+    password_env: 'P',
+  });
+  expect(() => neo4j.retarget(target, 'no name')).toThrow(expect.objectContaining({ code: 'usage' }));
 });
 
 test('a store file that is missing is found without any tool of Neo4j', async () => {

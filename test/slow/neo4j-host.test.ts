@@ -11,9 +11,16 @@ import { verify } from '../../src/operations/verify.ts';
 import { cleanEnvironment, makeDirectory, shim } from '../cli/program.ts';
 import { inVolume, makeVolume } from '../docker/bed.ts';
 import { makeRun, type RunFixture } from '../operations/run-fixture.ts';
-import { backedUp, restoreOptions } from './conformance.ts';
-import { type HostNeo4j, startHostNeo4j } from './fixtures/neo4j-host.ts';
-import { fill, fingerprint, loseAll, type Neo4j, password, startNeo4j } from './fixtures/neo4j-server.ts';
+import { backedUp, restoreOptions } from '../stores/conformance.ts';
+import { type HostNeo4j, startHostNeo4j } from '../stores/fixtures/neo4j-host.ts';
+import {
+  fill,
+  fingerprint,
+  loseAll,
+  type Neo4j,
+  password,
+  startNeo4j,
+} from '../stores/fixtures/neo4j-server.ts';
 
 let server: HostNeo4j;
 let filled: string;

@@ -1,0 +1,141 @@
+// An archive is never taken by a store of another kind: real archives of real servers, with every way to name a place that holds
+// another kind's data. Nobody is stopped for it, and nothing is touched.
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import process from 'node:process';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ConfiguredStore } from '../../src/config/types.ts';
+import { exitCodeOf, type PkbackupError } from '../../src/errors.ts';
+import { restore } from '../../src/operations/restore.ts';
+import type { Backup } from '../../src/repository/index.ts';
+import { containerOf, helpersLeft, inVolume, stateOf } from '../docker/bed.ts';
+import { backedUp, type Subject } from '../stores/conformance.ts';
+import { chromadb1 } from '../stores/seeds/chromadb.ts';
+import { falkordb } from '../stores/seeds/falkordb.ts';
+import { neo4j } from '../stores/seeds/neo4j.ts';
+import { postgres } from '../stores/seeds/postgres.ts';
+import { makeRun, type RunFixture } from './run-fixture.ts';
+
+const seeds = { chromadb: chromadb1, falkordb, neo4j, postgres };
+type Server = keyof typeof seeds;
+const servers = Object.keys(seeds) as Server[];
+
+interface Live {
+  readonly store: ConfiguredStore;
+  readonly subject: Subject;
+  readonly backup: Backup;
+  readonly container: string;
+  readonly volume: string;
+}
+
+let fixture: RunFixture;
+const live = new Map<Server, Live>();
+/** As the replaced scripts made them, of the volume of a stopped server; a name without sidecars says nothing. */
+const oldFiles = {
+  chromadb: 'chromadb-backup-20251201-020000.tar.gz',
+  neo4j: 'neo4j-backup-20251201-020000.tar.gz',
+};
+
+beforeAll(async () => {
+  fixture = makeRun();
+  for (const kind of servers) live.set(kind, await start(kind));
+  for (const kind of ['chromadb', 'neo4j'] as const) await saveAsOfOld(kind);
+});
+afterAll(() => fixture[Symbol.dispose]());
+
+async function start(kind: Server): Promise<Live> {
+  const subject = await seeds[kind].start();
+  await subject.fill(1);
+  const { environment } = fixture.run;
+  Object.assign(fixture.run, { environment: { ...environment, ...subject.environment } });
+  const store = { name: kind, kind, target: subject.target };
+  const [container = ''] = subject.containers;
+  const { Name, Mounts } = await containerOf(container).inspect();
+  const [mount] = Mounts.filter(({ Type }) => Type === 'volume');
+  return {
+    store,
+    subject,
+    backup: await backedUp(fixture.run, store),
+    container: Name.slice(1),
+    volume: mount?.Name ?? '',
+  };
+}
+
+async function saveAsOfOld(kind: keyof typeof oldFiles): Promise<void> {
+  const { container, volume } = of(kind);
+  await containerOf(container).stop({ t: 120 });
+  const encoded = await inVolume(volume, 'tar -czf - -C /v . | base64 -w 0');
+  await containerOf(container).start();
+  await writeFile(join(fixture.run.repository.directory, oldFiles[kind]), Buffer.from(encoded, 'base64'));
+}
+
+function of(kind: Server): Live {
+  const found = live.get(kind);
+  if (!found) throw new Error(`no ${kind} was started`);
+  return found;
+}
+
+/** The same bytes, called a backup of another kind by everything around them. */
+async function calledOtherwise({ backup }: Live, kind: Server): Promise<string> {
+  const { repository } = fixture.run;
+  await using publication = await repository.begin(kind, new Date(), backup.metadata.compression ?? 'gzip');
+  await publication.file.writeFile(readFileSync(backup.path));
+  await publication.commit({
+    ...backup.metadata,
+    backup_file: publication.archiveName,
+    store: kind,
+    kind,
+    source: of(kind).backup.metadata.source,
+  });
+  return publication.stem;
+}
+
+interface Case {
+  readonly archive: Server;
+  readonly target: Server;
+}
+
+const cases = servers.flatMap((archive): Case[] =>
+  servers.filter((target) => target !== archive).map((target) => ({ archive, target })),
+);
+
+test.each(cases)('an archive of $archive is not taken by $target', async ({ archive, target }) => {
+  const from = of(archive);
+  const into = of(target);
+  const state = await stateOf(into.container);
+  const before = await into.subject.fingerprint();
+  const files = archive in oldFiles ? [oldFiles[archive as keyof typeof oldFiles]] : [];
+  const lie = await calledOtherwise(from, target);
+  const wrong: { backup: string; store?: string; to?: string; exitCode: number }[] = [
+    ...[from.backup.stem, ...files].flatMap((backup) => [
+      { backup, store: target, exitCode: 4 },
+      { backup, to: into.volume, exitCode: 5 },
+      { backup, to: `container:${into.container}`, exitCode: 5 },
+    ]),
+    { backup: lie, exitCode: 4 },
+  ];
+  const told = [];
+  for (const { backup, store, to, exitCode } of wrong) {
+    const stores = [into.store, ...(to === undefined ? [] : [from.store])];
+    const how = { ...(store === undefined ? {} : { store }), ...(to === undefined ? {} : { to }) };
+    const error = await restore(fixture.run, {
+      backup,
+      stores,
+      safetyBackup: true,
+      confirm: async () => true,
+      ...how,
+    }).then(
+      () => new Error('it was taken'),
+      (thrown: unknown) => thrown,
+    );
+    told.push({ ...how, backup, exitCode, got: exitCodeOf(error), said: (error as PkbackupError).message });
+  }
+  process.env.SHOW && console.log(told);
+  expect(told.filter(({ exitCode, got }) => got !== exitCode)).toEqual([]);
+  expect(told.filter(({ said }) => said.includes('\n') || said === '')).toEqual([]);
+  expect(await into.subject.fingerprint()).toBe(before);
+  expect(await stateOf(into.container)).toEqual(state);
+  expect((await into.subject.names()).filter((name) => name.includes('pkbackup'))).toEqual([]);
+  expect(await helpersLeft()).toEqual([]);
+});
