@@ -86,7 +86,7 @@ function start(
 ) {
   return execa(file, args, {
     ...(cwd === undefined ? {} : { cwd }),
-    ...owner,
+    ...(process.getuid?.() === 0 ? owner : {}),
     env: environment,
     extendEnv: false,
     stdin,
@@ -175,7 +175,7 @@ function reasonOf(result: Awaited<Child>): string {
 
 export interface StreamOptions extends Omit<ProgramOptions, 'deadlineMs' | 'onLine'> {
   readonly stdin?: AsyncIterable<Buffer> | undefined;
-  /** Whom it runs as, where that is not ourselves; only root may say it. */
+  /** Whom it runs as, where we are root; otherwise it runs as ourselves. */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 

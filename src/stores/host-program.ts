@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import type { Finished } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
-import { streamProgram } from '../process.ts';
+import { type StreamOptions, streamProgram } from '../process.ts';
 
 const smallOutputBytes = 16 * 1024 * 1024;
 
@@ -11,16 +11,22 @@ export interface HostProgramOptions {
   readonly environment: Readonly<Record<string, string>>;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
+  /** Whom it runs as, where we are root. */
+  readonly owner?: StreamOptions['owner'];
 }
 
 /** Whatever the exit code, which is 127 where there is no such program. Throws `failed` for one that is late. */
 export async function runHostProgram(
   argv: readonly [string, ...string[]],
-  { environment, deadlineMs, signal }: HostProgramOptions,
+  { environment, deadlineMs, signal, owner }: HostProgramOptions,
 ): Promise<Finished> {
   const name = basename(argv[0]);
   const late = AbortSignal.timeout(deadlineMs);
-  const { stdout, ended } = streamProgram(argv, { environment, signal: AbortSignal.any([signal, late]) });
+  const { stdout, ended } = streamProgram(argv, {
+    environment,
+    signal: AbortSignal.any([signal, late]),
+    owner,
+  });
   const parts: Buffer[] = [];
   let size = 0;
   try {

@@ -9,6 +9,9 @@ const has = (name) => existsSync(join(home, name));
 appendFileSync(join(home, 'told'), `${what}\n`);
 
 if (what === 'serve') {
+  // Nobody may start it on data of which a part is missing.
+  const isHalf = has('data') && !(has('data/databases') && has('data/transactions'));
+  if (isHalf) appendFileSync(join(home, 'told'), 'on half of its data\n');
   writeFileSync(pidFile, String(process.pid));
   process.on('SIGTERM', () =>
     setTimeout(() => {

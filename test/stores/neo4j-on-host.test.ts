@@ -83,7 +83,7 @@ test('everything of an archive is given to another owner, and nothing else chang
 });
 
 test.each(['--help.dump', 'x/y.dump', 'a b.dump'])('"%s" of an archive becomes no argument', async (path) => {
-  const admin = { target: { home }, environment: {}, signal, owner: undefined };
+  const admin = { target: { home }, environment: {}, signal, owner: { uid: 0, gid: 0 } };
   const content = contentOf(makeTar([{ path, data: Buffer.from('DZV1') }])).tar();
   await expect(loadOnHost(admin, join(home, 'elsewhere'), content)).rejects.toMatchObject({
     code: 'bad_backup',

@@ -1,5 +1,5 @@
 // neo4j-admin of this host. It runs as the owner of the data, told by settings of its own where that lies, and what it dumps
-import { chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -18,26 +18,22 @@ export interface HostAdmin {
   readonly target: Neo4jTarget;
   readonly environment: HostContext['environment'];
   readonly signal: AbortSignal;
-  /** Of the data; undefined where it is nobody's yet. */
-  readonly owner: Owner | undefined;
+  /** Of the data. Nothing of the server's home is run as root, unless its data is root's. */
+  readonly owner: Owner;
 }
 
 const versionDeadlineMs = 120_000;
 
 /** `5.26.0`; undefined where there is no neo4j-admin. */
-export async function versionOnHost({ target, ...context }: HostAdmin): Promise<string | undefined> {
+export async function versionOnHost({ target, owner, ...context }: HostAdmin): Promise<string | undefined> {
   const { exitCode, stdout } = await runHostProgram([programOf(target, 'neo4j-admin'), '--version'], {
     environment: environmentOf(target, context),
     deadlineMs: versionDeadlineMs,
+    owner,
     signal: context.signal,
   });
   if (exitCode !== 0) return undefined;
   return /\d+\.\d+(\.\d+)?/.exec(stdout.toString('utf8'))?.[0];
-}
-
-export async function ownerOf(directory: string): Promise<Owner | undefined> {
-  const stats = await stat(directory).catch(() => undefined);
-  return stats && { uid: stats.uid, gid: stats.gid };
 }
 
 /** Of a server that does not run. Throws `failed`. */
@@ -56,23 +52,30 @@ export async function loadOnHost(
   content: AsyncIterable<Buffer>,
 ): Promise<string[]> {
   const databases: string[] = [];
-  const pieces = scanTar(content)[Symbol.asyncIterator]();
-  for (let next = await pieces.next(); !next.done; next = await pieces.next()) {
-    if (next.value.type !== 'entry' || next.value.entry.type !== 'file') continue;
-    const { entry } = next.value;
-    // It becomes an argument.
-    const database = /^(?:\.\/)?([A-Za-z0-9][A-Za-z0-9.-]*)\.dump$/.exec(nameOf(entry))?.[1];
-    if (database === undefined) {
-      throw new PkbackupError('bad_backup', `"${nameOf(entry)}" is not the dump of a database`);
+  const pieces = scanTar(content);
+  try {
+    for (let next = await pieces.next(); !next.done; next = await pieces.next()) {
+      if (next.value.type !== 'entry' || next.value.entry.type !== 'file') continue;
+      const { entry } = next.value;
+      const database = databaseIn(nameOf(entry));
+      const args = ['database', 'load', '--from-stdin', '--overwrite-destination', database];
+      const dump = dataOf(pieces, entry.size);
+      for await (const _ of runAdmin(admin, dataDirectory, args, dump)) admin.signal.throwIfAborted();
+      // It need not read to the end.
+      for await (const _ of dump) admin.signal.throwIfAborted();
+      databases.push(database);
     }
-    const args = ['database', 'load', '--from-stdin', '--overwrite-destination', database];
-    const dump = dataOf(pieces, entry.size);
-    for await (const _ of runAdmin(admin, dataDirectory, args, dump)) admin.signal.throwIfAborted();
-    // It need not read to the end.
-    for await (const _ of dump) admin.signal.throwIfAborted();
-    databases.push(database);
+  } finally {
+    await pieces.return(undefined);
   }
   return databases;
+}
+
+/** It becomes an argument. */
+function databaseIn(name: string): string {
+  const database = /^(?:\.\/)?([A-Za-z0-9][A-Za-z0-9.-]*)\.dump$/.exec(name)?.[1];
+  if (database !== undefined) return database;
+  throw new PkbackupError('bad_backup', `"${name}" is not the dump of a database`);
 }
 
 async function* dataOf(pieces: AsyncIterator<TarPiece>, sizeBytes: number): AsyncGenerator<Buffer> {
@@ -91,7 +94,7 @@ async function* runAdmin(
   stdin?: AsyncIterable<Buffer>,
 ): AsyncGenerator<Buffer> {
   const { target, signal } = admin;
-  const owner = process.getuid?.() === 0 ? admin.owner : undefined;
+  const { owner } = admin;
   const settings = await makeSettings(dataDirectory, owner);
   try {
     const { stdout, ended } = streamProgram([programOf(target, 'neo4j-admin'), ...args], {
@@ -113,7 +116,7 @@ async function* runAdmin(
 }
 
 /** Those of the server may say another place, and hold what only it needs. */
-async function makeSettings(dataDirectory: string, owner: Owner | undefined): Promise<string> {
+async function makeSettings(dataDirectory: string, owner: Owner): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'pkbackup-neo4j-'));
   const lines = [
     `server.directories.data=${dataDirectory}`,
@@ -121,7 +124,7 @@ async function makeSettings(dataDirectory: string, owner: Owner | undefined): Pr
   ];
   const file = join(directory, 'neo4j.conf');
   await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o600 });
-  if (owner) for (const path of [file, directory]) await chown(path, owner.uid, owner.gid);
+  if (process.getuid?.() === 0) for (const path of [file, directory]) await chown(path, owner.uid, owner.gid);
   return directory;
 }
 

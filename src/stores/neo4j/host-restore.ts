@@ -16,10 +16,10 @@ import type {
   StoreContext,
 } from '../store.ts';
 import type { Neo4jTarget } from './data.ts';
-import { type HostAdmin, loadOnHost, ownerOf, versionOnHost } from './host-admin.ts';
+import { type HostAdmin, loadOnHost, versionOnHost } from './host-admin.ts';
 import { dataDirectoryOf, isRunning, serverOnHost } from './on-host.ts';
 import { StoreCounter } from './records.ts';
-import { reowned } from './reown.ts';
+import { ownerOf, reowned } from './reown.ts';
 import { checkRunning, formOf, refuseOlder, refuseOtherCounts, warnOfUsers } from './restored.ts';
 
 export async function planHostRestore(
@@ -30,15 +30,14 @@ export async function planHostRestore(
 ): Promise<Restoration> {
   const { environment, signal, emit, store } = context;
   const path = await dataDirectoryOf(target);
-  const owner = (await ownerOf(path)) ?? (target.home === undefined ? undefined : await ownerOf(target.home));
+  const owner = await ownerOf(path);
   const admin: HostAdmin = { target, environment, signal, owner };
   refuseOlder(await versionOnHost(admin), backup.storeVersion);
   const ranBefore = await isRunning(target);
   const counter = new StoreCounter();
   const restoration = await planDirectoryRestore({ path }, backup, { beside }, context);
   const stage = restoration.stage.bind(restoration);
-  const stageFiles = (content: Content) =>
-    stage({ tar: () => counter.tap(owner ? reowned(content.tar(), owner) : content.tar()) });
+  const stageFiles = (content: Content) => stage({ tar: () => counter.tap(reowned(content.tar(), owner)) });
   const stageDumps = async (content: Content) => {
     await stage(content, (directory) => load(admin, directory, content, counter));
     emit({ type: 'step', store, message: 'loaded the dumps where they are staged' });
@@ -104,7 +103,7 @@ async function load(
 ): Promise<void> {
   const { owner, signal } = admin;
   await mkdir(directory, { mode: 0o700 });
-  if (owner && process.getuid?.() === 0) {
+  if (process.getuid?.() === 0) {
     await chown(directory, owner.uid, owner.gid);
     await chmod(dirname(directory), 0o711);
   }

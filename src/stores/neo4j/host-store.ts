@@ -13,10 +13,11 @@ import type { Skip } from '../patterns.ts';
 import { readSpooled, writeSpooled } from '../spooled-file.ts';
 import type { Look, Snapshot, StoreContext } from '../store.ts';
 import type { Neo4jTarget } from './data.ts';
-import { dumpOnHost, type HostAdmin, ownerOf, versionOnHost } from './host-admin.ts';
+import { dumpOnHost, type HostAdmin, versionOnHost } from './host-admin.ts';
 import { askServer, type Stored } from './look.ts';
 import { dataDirectoryOf, isRunning, logDirectoryOf, serverOnHost } from './on-host.ts';
 import { StoreCounter } from './records.ts';
+import { ownerOf } from './reown.ts';
 import { keepTrue, keepTruePatterns } from './samples.ts';
 import type { ServerFacts } from './server.ts';
 

@@ -8,6 +8,7 @@ import { isLocked } from '../file-locks.ts';
 import { runHostProgram } from '../host-program.ts';
 import type { HostContext, HostServer } from '../store.ts';
 import type { Neo4jTarget } from './data.ts';
+import { ownerOf } from './reown.ts';
 import {
   type Asking,
   credentialsOf,
@@ -53,11 +54,12 @@ async function toolsOnHost(target: Neo4jTarget, context: HostContext): Promise<N
     name: nameOf(target),
     seeLog: target.home === undefined ? 'the log of the server' : join(target.home, 'logs', 'neo4j.log'),
     address: target.address ?? (await addressOf(target)),
-    run: ([program, ...args], { env, signal }) =>
+    run: async ([program, ...args], { env, signal }) =>
       runHostProgram([programOf(target, program), ...args], {
         environment: { ...environmentOf(target, context), ...env },
         deadlineMs: queryDeadlineMs,
         signal,
+        owner: await ownerOf(await dataDirectoryOf(target)),
       }),
     async isUp() {
       if (await isRunning(target)) aliveMs = performance.now();

@@ -10,12 +10,12 @@ import { exitCodeOf, type PkbackupError } from '../../src/errors.ts';
 import { restore } from '../../src/operations/restore.ts';
 import type { Backup } from '../../src/repository/index.ts';
 import { containerOf, helpersLeft, inVolume, stateOf } from '../docker/bed.ts';
+import { makeRun, type RunFixture } from '../operations/run-fixture.ts';
 import { backedUp, type Subject } from '../stores/conformance.ts';
 import { chromadb1 } from '../stores/seeds/chromadb.ts';
 import { falkordb } from '../stores/seeds/falkordb.ts';
 import { neo4j } from '../stores/seeds/neo4j.ts';
 import { postgres } from '../stores/seeds/postgres.ts';
-import { makeRun, type RunFixture } from './run-fixture.ts';
 
 const seeds = { chromadb: chromadb1, falkordb, neo4j, postgres };
 type Server = keyof typeof seeds;
