@@ -1,5 +1,6 @@
-// Makes dist/: the published program as a few files that start fast. Our own code is one file, in which a module is
-// evaluated when it is first imported; packages are files of their own, read when they are first used.
+// Makes dist/: the published program as a few files that start fast. Our own code is in two halves, what every command needs
+// and the rest, and a module is evaluated when it is first imported; packages are files of their own, read when they are
+// first used.
 // Run with: npm run build
 import { globSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -36,6 +37,7 @@ const leaveOutUnused: Plugin = {
 
 const ourSources = /[\\/]src[\\/].*\.ts$/;
 const namedImport = /^import (?:\w+,? )?\{([^}]*)\} from '([^']+)';$/gm;
+const importedLater = /\bimport\(\s*["'](\.[^"']+)["'],?\s*\)/g;
 const wholeBuiltin = /^import (\w+)(?:, (\{[^}]*\}))? from "(node:[\w/]+)";$/gm;
 
 /**
@@ -48,10 +50,12 @@ const loadWhenUsed: Plugin = {
     const names = importedNames();
     onLoad({ filter: ourSources }, async ({ path }) => {
       const { code } = await transform(readFileSync(path, 'utf8'), { loader: 'ts', target: 'node24' });
-      const contents = code.replaceAll(wholeBuiltin, (_, name, named, builtin) => {
-        const rest = named === undefined ? '' : `import ${named} from '${builtin}';`;
-        return `const ${name} = ${askedFor(builtin)}; ${rest}`;
-      });
+      const contents = code
+        .replaceAll(wholeBuiltin, (_, name, named, builtin) => {
+          const more = named === undefined ? '' : `import ${named} from '${builtin}';`;
+          return `const ${name} = ${askedFor(builtin)}; ${more}`;
+        })
+        .replaceAll(importedLater, (asWritten, module) => later(join(dirname(path), module)) ?? asWritten);
       return { contents, loader: 'js' };
     });
     onResolve({ filter: /^(node:[\w/]+|[\w-]+)$/ }, ({ path, kind, importer }) => {
@@ -71,6 +75,17 @@ const loadWhenUsed: Plugin = {
       };
     });
     onResolve({ filter: /^\.\/packages\// }, ({ path }) => ({ path, external: true }));
+    onResolve({ filter: /^the-rest$/ }, () => ({ path: 'the-rest', namespace: 'the-rest' }));
+    onLoad({ filter: /.*/, namespace: 'the-rest' }, () => {
+      const modules = modulesOfTheRest().map(
+        (path) => `${JSON.stringify(path)}: () => require(${JSON.stringify(path)})`,
+      );
+      return {
+        contents: `export const modules = { ${modules.join(', ')} };`,
+        loader: 'js',
+        resolveDir: root,
+      };
+    });
     // `pkbackup --version` is over before the rest would be read.
     onResolve({ filter: /^\.\/program\.ts$/ }, ({ kind }) => {
       return kind === 'dynamic-import' ? { path: './program.js', external: true } : undefined;
@@ -108,6 +123,26 @@ function importedNames(): Map<string, Set<string>> {
   return found;
 }
 
+/** An `import` of it, which is evaluated then; undefined where it stays as it is written. */
+function later(path: string): string | undefined {
+  if (path === program) return undefined;
+  if (usedByAll.includes(path)) return `Promise.resolve().then(() => require(${JSON.stringify(path)}))`;
+  return `import('the-rest').then(({ modules }) => modules[${JSON.stringify(path)}]())`;
+}
+
+const program = join(root, 'src/cli/program.ts');
+/** What people wait for most often is `list`: reading all of the rest takes as long as what it does. */
+const usedByAll = ['src/cli/list.ts', 'src/config/settings.ts'].map((path) => join(root, path));
+
+/** Where the second half begins. */
+function modulesOfTheRest(): string[] {
+  const found = globSync('src/**/*.ts', { cwd: root }).flatMap((path) => {
+    const code = readFileSync(join(root, path), 'utf8').replaceAll(/typeof import\(.*?\)/g, '');
+    return [...code.matchAll(importedLater)].map(([, module = '']) => join(root, dirname(path), module));
+  });
+  return [...new Set(found)].filter((path) => path !== program && !usedByAll.includes(path));
+}
+
 /** Programs and threads of their own, which are started by their path beside the file that starts them. */
 const children = globSync('src/**/*-{child,worker}.ts', { cwd: root }).map((path) => [
   basename(path, '.ts'),
@@ -131,19 +166,25 @@ const common: BuildOptions & { metafile: true } = {
 /** Builds into `dist`, which is emptied first; gives the number of files and their bytes. */
 export async function buildInto(dist: string): Promise<{ files: number; bytes: number }> {
   rmSync(dist, { recursive: true, force: true });
-  const ours = await build({
+  const ours = {
     ...common,
-    entryPoints: {
-      pkbackup: 'src/cli/main.ts',
-      program: 'src/cli/program.ts',
-      ...Object.fromEntries(children),
-    },
+    // They stay as they are written; only packages ask classes for theirs.
+    keepNames: false,
     outdir: dist,
     format: 'esm',
     plugins: [loadWhenUsed],
     banner: { js: `const require = ${askedFor('node:module')}.createRequire(import.meta.url);` },
-  });
-  const used = packages.filter((name) => ours.metafile.inputs[`package:${name}`] !== undefined);
+  } satisfies BuildOptions;
+  const built = [
+    await build({
+      ...ours,
+      entryPoints: { pkbackup: 'src/cli/main.ts', program: 'src/cli/program.ts' },
+      splitting: true,
+      chunkNames: 'part-[hash]',
+    }),
+    await build({ ...ours, entryPoints: Object.fromEntries(children) }),
+  ];
+  const used = packages.filter((name) => built.some(({ metafile }) => metafile.inputs[`package:${name}`]));
   const theirs = await build({
     ...common,
     entryPoints: Object.fromEntries(used.map((name) => [name, name])),
@@ -152,7 +193,7 @@ export async function buildInto(dist: string): Promise<{ files: number; bytes: n
     format: 'cjs',
     plugins: [leaveOutUnused],
   });
-  const outputs = [...Object.values(ours.metafile.outputs), ...Object.values(theirs.metafile.outputs)];
+  const outputs = [...built, theirs].flatMap(({ metafile }) => Object.values(metafile.outputs));
   return { files: outputs.length, bytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 

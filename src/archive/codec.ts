@@ -8,6 +8,7 @@ import { PkbackupError } from '../errors.ts';
 import { type Compression, compressionLevels } from '../words.ts';
 import { looksRandom } from './looks-random.ts';
 import { longestMemberBytes } from './members.ts';
+import { compressedBound } from './slabs.ts';
 
 export interface Codec {
   readonly compression: Compression;
@@ -68,7 +69,7 @@ function zstdCodec(level: number): Codec {
   const params = { [ZSTD_c_compressionLevel]: level, [ZSTD_c_checksumFlag]: 1 };
   const optionsFor = ({ length }: Buffer) => ({
     params,
-    chunkSize: roomFor(length),
+    chunkSize: compressedBound(length),
     pledgedSrcSize: length,
   });
   return {
@@ -89,7 +90,7 @@ function zstdCodec(level: number): Codec {
 function gzipOptions(raw: Buffer, level: number): zlib.ZlibOptions {
   return {
     level: looksRandom(raw) ? zlib.constants.Z_NO_COMPRESSION : level,
-    chunkSize: roomFor(raw.length),
+    chunkSize: compressedBound(raw.length),
     memLevel: 9,
   };
 }
@@ -103,9 +104,14 @@ function zstdMember(frame: Buffer, raw: Buffer): Buffer[] {
   return [headOf(skippableHead, frame.length, raw.length), frame];
 }
 
-/** Room for all of the output at once, even of what cannot be compressed: one buffer, and nothing to put together. */
-function roomFor(rawLength: number): number {
-  return rawLength + (rawLength >> 8) + 1024;
+/** The buffers of a member, one after the other; their length. The content that they came of MUST NOT be needed any more. */
+export function putInto(target: Buffer, buffers: readonly Buffer[]): number {
+  const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+  if (length > target.length)
+    throw new Error(`a member of ${length} bytes does not fit into ${target.length}`);
+  let at = 0;
+  for (const buffer of buffers) at += buffer.copy(target, at);
+  return length;
 }
 
 function outputOf(rawLength: number): { chunkSize: number; maxOutputLength: number } {

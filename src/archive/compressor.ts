@@ -5,15 +5,15 @@ import { extname } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import type { Compression } from '../words.ts';
-import { codecOf } from './codec.ts';
+import { type Codec, codecOf, putInto } from './codec.ts';
 import type { Compressed, CompressorSettings, Raw } from './compress-worker.ts';
-import { isAlone } from './given-up.ts';
+import { bytesOf, type Member } from './slabs.ts';
 
 export interface Compressor extends AsyncDisposable {
   /** How many members are worth having under way. */
   readonly capacity: number;
-  /** `raw` is taken over and MUST NOT be used afterwards. */
-  compress(raw: Buffer): Promise<Buffer[]>;
+  /** In place: the member that it gives lies in the same slab. */
+  compress(raw: Member): Promise<Member>;
 }
 
 export interface CompressorOptions {
@@ -37,10 +37,14 @@ export function openCompressor({ compression, level, threads }: CompressorOption
     capacity: pool.size + 2,
     compress(raw) {
       members += 1;
-      return members > withoutThreads ? pool.compress(raw) : codec.compress(raw);
+      return members > withoutThreads ? pool.compress(raw) : compressHere(codec, raw);
     },
     [Symbol.asyncDispose]: () => pool.end(),
   };
+}
+
+async function compressHere(codec: Codec, raw: Member): Promise<Member> {
+  return { slab: raw.slab, length: putInto(raw.slab.bytes, await codec.compress(bytesOf(raw))) };
 }
 
 /**
@@ -52,8 +56,8 @@ function keepYoungHeapSmall(): void {
 }
 
 interface Job {
-  readonly raw: Buffer;
-  readonly resolve: (buffers: Buffer[]) => void;
+  readonly raw: Member;
+  readonly resolve: (compressed: Member) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -71,7 +75,7 @@ class Pool {
     this.size = size;
   }
 
-  compress(raw: Buffer): Promise<Buffer[]> {
+  compress(raw: Member): Promise<Member> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure.error);
       this.#waiting.push({ raw, resolve, reject });
@@ -90,9 +94,8 @@ class Pool {
       const job = worker && this.#waiting.shift();
       if (!job) return;
       this.#underWay.set(worker, job);
-      const raw = ownBytes(job.raw);
-      const message: Raw = { raw };
-      worker.postMessage(message, [raw.buffer]);
+      const message: Raw = { memory: job.raw.slab.memory, length: job.raw.length };
+      worker.postMessage(message);
     }
   }
 
@@ -105,12 +108,11 @@ class Pool {
     return worker;
   }
 
-  #done(worker: Worker, { buffers, error }: Compressed): void {
+  #done(worker: Worker, { length, error }: Compressed): void {
     const job = this.#underWay.get(worker);
     this.#underWay.delete(worker);
     this.#idle.push(worker);
-    if (error === undefined)
-      job?.resolve(buffers.map((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)));
+    if (error === undefined) job?.resolve({ slab: job.raw.slab, length });
     else job?.reject(new Error(error));
     this.#next();
   }
@@ -134,12 +136,4 @@ function startWorker(settings: CompressorSettings): Worker {
     // Nothing much lives there: without a limit each thread would gather 16 MB of garbage before it looks.
     resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
   });
-}
-
-/**
- * Memory is handed over as a whole, so it must be nobody else's: a large chunk that is a member by itself is given up by its
- * source (`writeArchive` says so), and everything else is copied.
- */
-function ownBytes(raw: Buffer): Uint8Array<ArrayBuffer> {
-  return isAlone(raw) ? new Uint8Array(raw.buffer) : new Uint8Array(raw);
 }

@@ -18,8 +18,17 @@ export interface FoundEntry {
 }
 
 type Path = string | Buffer;
+/** What is known of an entry without opening it: by a look at it, or by its directory. */
+export type EntryKind = Pick<Stats, 'isDirectory' | 'isFile' | 'isSymbolicLink' | 'isFIFO' | 'isSocket'>;
 /** Whether the entry is wanted at all; an unwanted one is not opened. */
-type Wants = (stats: Stats) => boolean;
+type Wants = (kind: EntryKind) => boolean;
+
+/** The directory says that it is a file, which saves a look; whether it still is one is seen when it is open. */
+export function findFileSync(path: Path, kind: EntryKind, wants: Wants): FoundEntry | undefined {
+  if (!wants(kind)) return undefined;
+  const file = tryOpenSync(path);
+  return file === undefined ? findEntrySync(path, wants) : readOpenSync(file);
+}
 
 export function findEntrySync(path: Path, wants: Wants): FoundEntry | undefined {
   const stats = fs.lstatSync(path);
@@ -27,10 +36,13 @@ export function findEntrySync(path: Path, wants: Wants): FoundEntry | undefined 
   if (stats.isSymbolicLink()) return symlink(stats, fs.readlinkSync(path, 'buffer'));
   if (!isSmallFile(stats)) return { stats, hasChanged: false };
   const file = openSync(path);
-  if (file === undefined) return findEntrySync(path, wants);
+  return file === undefined ? findEntrySync(path, wants) : readOpenSync(file);
+}
+
+function readOpenSync(file: number): FoundEntry {
   try {
     const before = fs.fstatSync(file);
-    if (!isSmallFile(before)) return { stats: before, hasChanged: true };
+    if (!isSmallFile(before)) return { stats: before, hasChanged: !before.isFile() };
     const buffer = Buffer.allocUnsafe(before.size);
     let length = 0;
     while (length < buffer.length) {
@@ -53,7 +65,7 @@ export async function findEntry(path: Path, wants: Wants): Promise<FoundEntry | 
   if (!file) return findEntry(path, wants);
   try {
     const before = await file.stat();
-    if (!isSmallFile(before)) return { stats: before, hasChanged: true };
+    if (!isSmallFile(before)) return { stats: before, hasChanged: !before.isFile() };
     const buffer = Buffer.allocUnsafe(before.size);
     let length = 0;
     while (length < buffer.length) {
@@ -90,6 +102,15 @@ function openSync(path: Path): number | undefined {
     return fs.openSync(path, readFlags);
   } catch (error) {
     return unlessReplaced(error);
+  }
+}
+
+/** Whatever stands in the way, a look at the entry tells. */
+function tryOpenSync(path: Path): number | undefined {
+  try {
+    return fs.openSync(path, readFlags);
+  } catch {
+    return undefined;
   }
 }
 

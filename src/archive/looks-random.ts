@@ -30,7 +30,11 @@ function sampleOf(raw: Buffer): Buffer {
 /** Shannon's entropy of single bytes. */
 function bitsPerByte(sample: Buffer): number {
   const counts = new Uint32Array(256);
-  for (const byte of sample) counts[byte] = (counts[byte] ?? 0) + 1;
+  // By index: for-of asks an iterator for each byte.
+  for (let at = 0; at < sample.length; at += 1) {
+    const byte = sample[at] ?? 0;
+    counts[byte] = (counts[byte] ?? 0) + 1;
+  }
   let bits = 0;
   for (const count of counts) if (count > 0) bits -= count * Math.log2(count / sample.length);
   return bits / sample.length;

@@ -3,7 +3,7 @@
 import fs, { type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { PkbackupError, systemCodeOf } from '../errors.ts';
-import { isChanged, readFlags } from './find-entry.ts';
+import { type EntryKind, isChanged, readFlags } from './find-entry.ts';
 import { padding, type TarEntry, type TarEntryType } from './tar-format.ts';
 
 const chunkBytes = 256 * 1024;
@@ -34,11 +34,11 @@ export class ChunkBuilder {
 }
 
 /** The type that a tar has for it; undefined for sockets and devices, which hold nothing that could be restored. */
-export function typeOf(stats: Stats): TarEntryType | undefined {
-  if (stats.isFile()) return 'file';
-  if (stats.isDirectory()) return 'directory';
-  if (stats.isSymbolicLink()) return 'symlink';
-  return stats.isFIFO() ? 'fifo' : undefined;
+export function typeOf(kind: EntryKind): TarEntryType | undefined {
+  if (kind.isFile()) return 'file';
+  if (kind.isDirectory()) return 'directory';
+  if (kind.isSymbolicLink()) return 'symlink';
+  return kind.isFIFO() ? 'fifo' : undefined;
 }
 
 export interface Attributes {

@@ -3,10 +3,10 @@
 //
 // The tar is whole whatever happens to the tree meanwhile: a file has the size that its header says, and everything
 // that moved under our hands is told. What cannot be read at all is an error: a backup that lacks a file is no backup.
-import type { Stats } from 'node:fs';
+import type { Dirent, Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { systemCodeOf } from '../errors.ts';
-import { type FoundEntry, findEntry, findEntrySync } from './find-entry.ts';
+import { type EntryKind, type FoundEntry, findEntry, findEntrySync, findFileSync } from './find-entry.ts';
 import { ChunkBuilder, cannotRead, entryOf, LinkFinder, openLargeFile, typeOf } from './pack-parts.ts';
 import { bytesOf, pathOf, type RawName, rawEncoding, rawOfText, textOf } from './raw-name.ts';
 import { encodeEntry, endOfArchive, padding } from './tar-format.ts';
@@ -80,10 +80,11 @@ class TreePacker {
     yield* this.#out.flush();
   }
 
-  async #namesIn(directory: Directory): Promise<RawName[] | undefined> {
+  async #namesIn(directory: Directory): Promise<Dirent[] | undefined> {
     this.#options.signal.throwIfAborted();
     try {
-      return (await readdir(pathOf(directory.path), { encoding: rawEncoding })).sort();
+      const entries = await readdir(pathOf(directory.path), { encoding: rawEncoding, withFileTypes: true });
+      return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (error) {
       if (directory.parent && isGone(error)) return this.#tell(directory.relative, 'vanished');
       throw cannotRead(textOf(directory.path), error);
@@ -91,12 +92,12 @@ class TreePacker {
   }
 
   /** Puts everything that is in a directory but its directories, which are gathered in `within`. */
-  async *#putNames(directory: Directory, names: RawName[], within: Directory[]): AsyncGenerator<Buffer> {
+  async *#putNames(directory: Directory, names: Dirent[], within: Directory[]): AsyncGenerator<Buffer> {
     for (let at = 0; at < names.length; at += batchEntries) {
       this.#options.signal.throwIfAborted();
       const batch = names.slice(at, at + batchEntries);
       for (const [index, found] of (await this.#find(directory, batch)).entries()) {
-        const name = batch[index];
+        const name = batch[index]?.name;
         if (!found || name === undefined) continue;
         if (found.stats.isDirectory()) within.push(this.#directoryIn(directory, name, found.stats));
         else if (this.#isLarge(found)) yield* this.#putLargeFile(directory, name);
@@ -107,26 +108,29 @@ class TreePacker {
   }
 
   /** One by one while the disk is quick, beside each other when it is not. */
-  async #find(directory: Directory, names: RawName[]): Promise<(FoundEntry | undefined)[]> {
+  async #find(directory: Directory, names: Dirent[]): Promise<(FoundEntry | undefined)[]> {
     if (this.#slowBatchesLeft > 0) {
       this.#slowBatchesLeft -= 1;
-      return Promise.all(names.map((name) => this.#findSlowly(directory, name)));
+      return Promise.all(names.map(({ name }) => this.#findSlowly(directory, name)));
     }
     const start = performance.now();
     const found: (FoundEntry | undefined)[] = [];
-    for (const [index, name] of names.entries()) {
-      found.push(this.#findQuickly(directory, name));
+    for (const [index, entry] of names.entries()) {
+      found.push(this.#findQuickly(directory, entry));
       if (performance.now() - start < slowBatchMs) continue;
       this.#slowBatchesLeft = batchesAfterSlowOne;
-      const rest = names.slice(index + 1).map((each) => this.#findSlowly(directory, each));
+      const rest = names.slice(index + 1).map(({ name }) => this.#findSlowly(directory, name));
       return [...found, ...(await Promise.all(rest))];
     }
     return found;
   }
 
-  #findQuickly(directory: Directory, name: RawName): FoundEntry | undefined {
+  #findQuickly(directory: Directory, entry: Dirent): FoundEntry | undefined {
+    const { name } = entry;
+    const path = pathOf(`${directory.path}/${name}`);
+    const wants = this.#wantsIn(directory, name);
     try {
-      return findEntrySync(pathOf(`${directory.path}/${name}`), this.#wantsIn(directory, name));
+      return entry.isFile() ? findFileSync(path, entry, wants) : findEntrySync(path, wants);
     } catch (error) {
       return this.#unlessGone(directory, name, error);
     }
@@ -140,14 +144,14 @@ class TreePacker {
     }
   }
 
-  #wantsIn(directory: Directory, name: RawName): (stats: Stats) => boolean {
+  #wantsIn(directory: Directory, name: RawName): (kind: EntryKind) => boolean {
     const relative = `${directory.relative}${name}`;
-    return (stats) => {
-      const isDirectory = stats.isDirectory();
+    return (kind) => {
+      const isDirectory = kind.isDirectory();
       const verdict = this.#options.skip?.(textOf(relative), isDirectory) ?? false;
       if (verdict === true || (verdict === 'descend' && !isDirectory)) return false;
-      if (typeOf(stats)) return true;
-      this.#tell(relative, stats.isSocket() ? 'socket' : 'device');
+      if (typeOf(kind)) return true;
+      this.#tell(relative, kind.isSocket() ? 'socket' : 'device');
       return false;
     };
   }

@@ -6,7 +6,9 @@ import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { type Codec, codecOf } from './codec.ts';
+import { letGoOf } from './given-up.ts';
 import { mapInOrder } from './in-order.ts';
+import { nothing } from './tar-format.ts';
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
@@ -70,8 +72,10 @@ async function* decompress(
     return;
   }
   const limit = 2 * (options.threads ?? availableParallelism());
-  const raws = mapInOrder(membersOf(source, codec), limit, ({ bytes, rawLength }) => {
-    return codec.decompress(bytes, rawLength);
+  const raws = mapInOrder(membersOf(source, codec), limit, async ({ bytes, rawLength }) => {
+    const raw = await codec.decompress(bytes, rawLength);
+    letGoOf(bytes);
+    return raw;
   });
   for await (const raw of raws) {
     options.signal.throwIfAborted();
@@ -129,7 +133,7 @@ class Source {
   readonly #path: string;
   readonly #options: ReadOptions;
   #file: Awaited<ReturnType<typeof open>> | undefined;
-  #ahead: Buffer = Buffer.alloc(0);
+  #ahead: Buffer = nothing;
   #position = 0;
 
   constructor(path: string, options: ReadOptions) {
@@ -158,7 +162,8 @@ class Source {
   /** The next `length` bytes, fewer only at the end of the file. */
   async take(length: number): Promise<Buffer> {
     const bytes = this.#ahead.length < length ? await this.#fill(length) : this.#ahead;
-    this.#ahead = bytes.subarray(length);
+    // What is taken may be given up, with all the memory that it lies in.
+    this.#ahead = bytes.length > length ? Buffer.from(bytes.subarray(length)) : nothing;
     return bytes.subarray(0, length);
   }
 

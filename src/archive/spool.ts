@@ -1,130 +1,118 @@
-// Between a store that is held still and the compression behind it: takes the bytes at the speed of the source and gives
-// them on at the speed of the consumer. What does not fit in memory waits in a file, which is emptied whenever the
-// consumer has caught up, so that it stays small where the compression keeps up.
+// Members on their way from the source to the compression. Usually the source waits while all slabs are in use. A store that
+// is held still must not: its members go on into a file, at the speed of the source, and are read back when their turn comes.
+// The file is emptied whenever the compression has caught up, so that it stays small where that is as fast.
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bytesOf, type Member, type Slab, type SlabPool, slabFor } from './slabs.ts';
 
 export interface SpoolOptions {
   /** Where the file may be made; it is private (0600) and removed at the end, whatever happens. */
   readonly directory: string;
-  /** Bytes kept in memory before the file is used. */
-  readonly memoryBytes?: number;
   /** Called once when every byte has left the source. */
   readonly onRead: () => void | Promise<void>;
-  readonly signal: AbortSignal;
 }
 
-const defaultMemoryBytes = 16 * 1024 * 1024;
-const readBytes = 1024 * 1024;
-
-/** Gives on what `source` gives, in order. A failure of the source is thrown at once: what came before it is worth nothing. */
-export async function* spool(source: AsyncIterable<Buffer>, options: SpoolOptions): AsyncGenerator<Buffer> {
-  const queue = new Queue(options);
-  const filling = queue.fill(source);
-  // Its failure is thrown by `drain`.
-  filling.catch(() => {});
-  try {
-    yield* queue.drain();
-    await filling;
-  } finally {
-    queue.stop();
-    await filling.catch(() => {});
-    await queue.close();
-  }
+interface InFile {
+  readonly position: number;
+  readonly length: number;
 }
 
-class Queue {
-  readonly #options: SpoolOptions;
-  readonly #memoryBytes: number;
-  #memory: Buffer[] = [];
-  #inMemory = 0;
+/** In memory first, then in the file: once members wait there, later ones go behind them. */
+export class MemberQueue implements AsyncDisposable {
+  readonly #slabs: SlabPool;
+  readonly #directory: string | undefined;
+  readonly #inMemory: Member[] = [];
+  readonly #inFile: InFile[] = [];
   #file: FileHandle | undefined;
   #path = '';
-  #written = 0;
-  #read = 0;
-  #ended = false;
+  #writtenBytes = 0;
+  #hasEnded = false;
   #failure: { readonly error: unknown } | undefined;
-  #stopped = false;
   #hasNews = false;
   #listener: () => void = () => {};
 
-  constructor(options: SpoolOptions) {
-    this.#options = options;
-    this.#memoryBytes = options.memoryBytes ?? defaultMemoryBytes;
+  /** `directory` is for the file; without one `put` waits. */
+  constructor(slabs: SlabPool, directory?: string) {
+    this.#slabs = slabs;
+    this.#directory = directory;
   }
 
-  async fill(source: AsyncIterable<Buffer>): Promise<void> {
-    try {
-      for await (const chunk of source) {
-        this.#options.signal.throwIfAborted();
-        if (this.#stopped) return;
-        await this.#put(chunk);
-        this.#wake();
-      }
-      await this.#options.onRead();
-    } catch (error) {
-      this.#failure = { error };
-      throw error;
-    } finally {
-      this.#ended = true;
-      this.#wake();
-    }
+  /** Takes a member over; gives a slab for the next one. */
+  async put(member: Member): Promise<Slab> {
+    if (this.#failure) throw this.#failure.error;
+    if (this.#directory === undefined) return await this.#keep(member, this.#slabs.take());
+    const free = this.#inFile.length === 0 ? this.#slabs.takeFree() : undefined;
+    if (free !== undefined) return await this.#keep(member, free);
+    await this.#spill(this.#directory, member);
+    return member.slab;
   }
 
-  async *drain(): AsyncGenerator<Buffer> {
+  end(): void {
+    this.#hasEnded = true;
+    this.#wake();
+  }
+
+  /** What was put before is worth nothing any more: both ends are told at once. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#slabs.fail(error);
+    this.#wake();
+  }
+
+  /** In order, until the end. Who takes one gives its slab back. */
+  async *members(): AsyncGenerator<Member> {
     for (;;) {
       if (this.#failure) throw this.#failure.error;
-      const chunk = await this.#take();
-      if (chunk) yield chunk;
-      else if (this.#ended && this.#memory.length === 0 && this.#read === this.#written) return;
+      const member = this.#inMemory.shift() ?? (await this.#readNext());
+      if (member) yield member;
+      else if (this.#hasEnded) return;
       else await this.#more();
     }
   }
 
-  stop(): void {
-    this.#stopped = true;
-  }
-
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#file) return;
     await this.#file.close();
     await rm(this.#path, { force: true });
   }
 
-  /** Once bytes wait in the file, later ones must go behind them, or the order is lost. */
-  async #put(chunk: Buffer): Promise<void> {
-    const fileIsEmpty = this.#read === this.#written;
-    if (fileIsEmpty && this.#inMemory + chunk.length <= this.#memoryBytes) {
-      this.#memory.push(chunk);
-      this.#inMemory += chunk.length;
-      return;
-    }
-    const file = await this.#openFile();
-    if (fileIsEmpty && this.#written > 0) {
-      await file.truncate(0);
-      this.#written = 0;
-      this.#read = 0;
-    }
-    let at = 0;
-    while (at < chunk.length) {
-      const { bytesWritten } = await file.write(chunk, at, chunk.length - at, this.#written + at);
-      at += bytesWritten;
-    }
-    this.#written += chunk.length;
+  async #keep(member: Member, next: Slab | Promise<Slab>): Promise<Slab> {
+    this.#inMemory.push(member);
+    this.#wake();
+    return await next;
   }
 
-  async #take(): Promise<Buffer | undefined> {
-    const chunk = this.#memory.shift();
-    if (chunk) {
-      this.#inMemory -= chunk.length;
-      return chunk;
+  async #spill(directory: string, member: Member): Promise<void> {
+    const file = await this.#openFile(directory);
+    if (this.#inFile.length === 0 && this.#writtenBytes > 0) {
+      await file.truncate(0);
+      this.#writtenBytes = 0;
     }
-    if (!this.#file || this.#read === this.#written) return undefined;
-    const length = Math.min(readBytes, this.#written - this.#read);
-    const { bytesRead, buffer } = await this.#file.read(Buffer.allocUnsafe(length), 0, length, this.#read);
-    this.#read += bytesRead;
-    return buffer.subarray(0, bytesRead);
+    const position = this.#writtenBytes;
+    const bytes = bytesOf(member);
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at);
+      at += bytesWritten;
+    }
+    this.#writtenBytes += bytes.length;
+    this.#inFile.push({ position, length: bytes.length });
+    this.#wake();
+  }
+
+  /** It stays in the queue until it is read, so that the file is not emptied meanwhile. */
+  async #readNext(): Promise<Member | undefined> {
+    const [next] = this.#inFile;
+    if (!this.#file || !next) return undefined;
+    const { length, position } = next;
+    const slab = slabFor(await this.#slabs.take(), length);
+    for (let at = 0; at < length; ) {
+      const { bytesRead } = await this.#file.read(slab.bytes, at, length - at, position + at);
+      if (bytesRead === 0) throw new Error(`the file "${this.#path}" has become shorter`);
+      at += bytesRead;
+    }
+    this.#inFile.shift();
+    return { slab, length };
   }
 
   #wake(): void {
@@ -142,9 +130,9 @@ class Queue {
     this.#hasNews = false;
   }
 
-  async #openFile(): Promise<FileHandle> {
+  async #openFile(directory: string): Promise<FileHandle> {
     if (this.#file) return this.#file;
-    this.#path = join(this.#options.directory, `.spool-${randomUUID()}`);
+    this.#path = join(directory, `.spool-${randomUUID()}`);
     this.#file = await open(this.#path, 'wx+', 0o600);
     return this.#file;
   }

@@ -65,25 +65,27 @@ export function padding(sizeBytes: number): Buffer {
 
 /** The header blocks of an entry, extended ones first where the entry needs them. */
 export function encodeEntry(entry: TarEntry): Buffer {
-  const pax = new Map<string, Buffer>(entry.pax ?? []);
+  const { path, linkPath, mtime } = entry;
+  const place = placeName(path);
+  const linkFits = !linkPath || linkPath.length <= nameBytes;
+  const records = place && linkFits && !entry.pax ? [] : [...(entry.pax ?? [])];
   const blocks: Buffer[] = [];
-  const place = placeName(entry.path);
-  if (!place) addLongName(entry.path, 'path', 'L', pax, blocks);
-  const linkFits = !entry.linkPath || entry.linkPath.length <= nameBytes;
-  if (entry.linkPath && !linkFits) addLongName(entry.linkPath, 'linkpath', 'K', pax, blocks);
-  if (!Number.isInteger(entry.mtime)) pax.set('mtime', Buffer.from(entry.mtime.toFixed(9)));
-  if (pax.size > 0) blocks.push(...extension('x', encodePax(pax)));
+  if (!place) addLongName(path, 'path', 'L', records, blocks);
+  if (linkPath && !linkFits) addLongName(linkPath, 'linkpath', 'K', records, blocks);
+  const seconds = Math.floor(mtime);
+  if (seconds !== mtime) records.push(['mtime', Buffer.from(mtime.toFixed(9), 'latin1')]);
+  if (records.length > 0) blocks.push(extension('x', encodePax(new Map(records))));
   blocks.push(
     headerBlock({
-      name: place?.name ?? entry.path.subarray(0, nameBytes),
-      prefix: place?.prefix ?? nothing,
+      name: place?.name ?? path.subarray(0, nameBytes),
+      prefix: place?.prefix,
       flag: typeFlags[entry.type],
       size: entry.size,
       mode: entry.mode,
       uid: entry.uid,
       gid: entry.gid,
-      mtime: Math.floor(entry.mtime),
-      linkPath: entry.linkPath?.subarray(0, nameBytes),
+      mtime: seconds,
+      linkPath: linkPath?.subarray(0, nameBytes),
       devMajor: entry.devMajor,
       devMinor: entry.devMinor,
     }),
@@ -91,8 +93,10 @@ export function encodeEntry(entry: TarEntry): Buffer {
   return blocks.length === 1 && blocks[0] ? blocks[0] : Buffer.concat(blocks);
 }
 
-function placeName(path: Buffer): { name: Buffer; prefix: Buffer } | undefined {
-  if (path.length <= nameBytes) return { name: path, prefix: nothing };
+type PaxRecord = [key: string, value: Buffer];
+
+function placeName(path: Buffer): { name: Buffer; prefix?: Buffer } | undefined {
+  if (path.length <= nameBytes) return { name: path };
   // The slash that parts prefix and name is not stored; the name must not become empty.
   for (let slash = path.indexOf(0x2f); slash !== -1; slash = path.indexOf(0x2f, slash + 1)) {
     const rest = path.length - slash - 1;
@@ -109,43 +113,49 @@ function addLongName(
   path: Buffer,
   key: string,
   gnuFlag: string,
-  pax: Map<string, Buffer>,
+  records: PaxRecord[],
   blocks: Buffer[],
 ): void {
-  if (isUtf8(path)) pax.set(key, path);
-  else blocks.push(...extension(gnuFlag, Buffer.concat([path, Buffer.from([0])])));
+  if (isUtf8(path)) records.push([key, path]);
+  else blocks.push(extension(gnuFlag, Buffer.concat([path, Buffer.from([0])])));
 }
 
-function extension(flag: string, data: Buffer): Buffer[] {
-  const name = Buffer.from(flag === 'x' ? './PaxHeaders' : '././@LongLink');
-  const header = headerBlock({
-    name,
-    prefix: nothing,
-    flag,
-    size: data.length,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    mtime: 0,
-  });
-  return [header, data, padding(data.length)];
+const extensionNames = { x: Buffer.from('./PaxHeaders'), L: Buffer.from('././@LongLink') };
+
+/** The last one that was made: of many files in a row they are the same, because a time is always as long. */
+let extensionHeader: { readonly key: string; readonly block: Buffer } | undefined;
+
+function extension(flag: string, data: Buffer): Buffer {
+  const key = `${flag}${data.length}`;
+  if (extensionHeader?.key !== key) {
+    const name = flag === 'x' ? extensionNames.x : extensionNames.L;
+    const block = headerBlock({ name, flag, size: data.length, mode: 0o644, uid: 0, gid: 0, mtime: 0 });
+    extensionHeader = { key, block };
+  }
+  return Buffer.concat([extensionHeader.block, data, padding(data.length)]);
 }
 
 function encodePax(records: ReadonlyMap<string, Buffer>): Buffer {
-  return Buffer.concat([...records].map(([key, value]) => paxRecord(key, value)));
+  const encoded = [...records].map(([key, value]) => paxRecord(key, value));
+  return encoded.length === 1 && encoded[0] ? encoded[0] : Buffer.concat(encoded);
 }
 
 /** `LENGTH KEY=VALUE\n`, where LENGTH counts its own digits. */
 function paxRecord(key: string, value: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from('\n')]);
-  let length = body.length + 1;
-  while (String(length).length + body.length > length) length += 1;
-  return Buffer.concat([Buffer.from(String(length)), body]);
+  const name = ` ${key}=`;
+  const bodyBytes = Buffer.byteLength(name) + value.length + 1;
+  let length = bodyBytes + 1;
+  while (String(length).length + bodyBytes > length) length += 1;
+  const record = Buffer.allocUnsafe(length);
+  const start = record.write(`${length}${name}`);
+  value.copy(record, start);
+  record[length - 1] = 0x0a;
+  return record;
 }
 
 interface HeaderFields {
   name: Buffer;
-  prefix: Buffer;
+  prefix?: Buffer | undefined;
   flag: string;
   size: number;
   mode: number;
@@ -165,23 +175,35 @@ function headerBlock(fields: HeaderFields): Buffer {
   writeNumber(block, 116, 8, fields.gid);
   writeNumber(block, 124, 12, fields.size);
   writeNumber(block, 136, 12, fields.mtime);
-  block.write(fields.flag, 156, 'latin1');
+  block[156] = fields.flag.charCodeAt(0);
   fields.linkPath?.copy(block, 157);
   magic.copy(block, 257);
   writeNumber(block, 329, 8, fields.devMajor ?? 0);
   writeNumber(block, 337, 8, fields.devMinor ?? 0);
-  fields.prefix.copy(block, 345);
-  block.write(`${checksumOf(block).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  fields.prefix?.copy(block, 345);
+  // Six digits, NUL, space: as every tar has it.
+  writeNumber(block, 148, 7, checksumOf(block));
+  block[155] = 0x20;
   return block;
 }
 
-/** Octal, or GNU's base-256 where it does not fit or is negative. */
+/** Octal with a NUL behind it, or GNU's base-256 where it does not fit or is negative. */
 function writeNumber(block: Buffer, offset: number, width: number, value: number): void {
-  const octal = value.toString(8);
-  if (value >= 0 && octal.length < width) {
-    block.write(`${octal.padStart(width - 1, '0')}\0`, offset, 'latin1');
+  if (value < 0 || value >= (width === 12 ? 2 ** 33 : 2 ** 21)) {
+    writeBase256(block, offset, width, value);
     return;
   }
+  // Numbers of more than 32 bits in two parts: bits are quicker than a division for each digit.
+  let low = value % 2 ** 24;
+  let high = (value - low) / 2 ** 24;
+  for (let at = offset + width - 2, digits = 0; at >= offset; at -= 1, digits += 1) {
+    block[at] = 0x30 + ((digits < 8 ? low : high) & 7);
+    if (digits < 8) low >>= 3;
+    else high >>= 3;
+  }
+}
+
+function writeBase256(block: Buffer, offset: number, width: number, value: number): void {
   const bytes = Buffer.alloc(width, value < 0 ? 0xff : 0);
   bytes.writeBigInt64BE(BigInt(value), width - 8);
   if (width === 8) bytes[0] = value < 0 ? 0xff : 0;

@@ -2,6 +2,7 @@
 // proves nothing (the Engine ends normally on a cut tar): every header's checksum must be right, every byte must have
 // its place, and the end-of-archive blocks must be there with nothing but zeros behind them.
 import { PkbackupError } from '../errors.ts';
+import { letGoIfAlone } from './given-up.ts';
 import {
   blockBytes,
   checksumOf,
@@ -14,6 +15,12 @@ import {
 export type TarPiece =
   /** `raw` is what the tar had for the entry's headers; data and padding follow it. */
   { type: 'entry'; entry: TarEntry; raw: Buffer } | { type: 'data'; bytes: Buffer };
+
+/** Gives up the memory of a chunk that was nothing but the middle of a file: at headers somebody may look again. */
+export function letGoOfData(pieces: readonly TarPiece[]): void {
+  const [first, second] = pieces;
+  if (first?.type === 'data' && second === undefined) letGoIfAlone(first.bytes);
+}
 
 const longestExtension = 1024 * 1024;
 const typeOfFlag = new Map(Object.entries(typeFlags).map(([type, flag]) => [flag, type as TarEntryType]));
@@ -203,15 +210,23 @@ function untilNul(bytes: Buffer): Buffer {
   return end === -1 ? bytes : bytes.subarray(0, end);
 }
 
+/** Octal with spaces around it, as tars write it; empty is 0. NaN where it is none. */
 function readNumber(block: Buffer, offset: number, width: number): number {
-  const first = block[offset] ?? 0;
-  if (first & 0x80) return readBase256(block.subarray(offset, offset + width));
-  const text = untilNul(block.subarray(offset, offset + width))
-    .toString('latin1')
-    .trim();
-  if (text === '') return 0;
-  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number.NaN;
+  const end = offset + width;
+  if ((block[offset] ?? 0) & 0x80) return readBase256(block.subarray(offset, end));
+  let at = offset;
+  while (at < end && block[at] === space) at += 1;
+  let value = 0;
+  for (; at < end; at += 1) {
+    const digit = (block[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  for (; at < end && block[at] !== 0; at += 1) if (block[at] !== space) return Number.NaN;
+  return value;
 }
+
+const space = 0x20;
 
 /** Two's complement, the top bit of the first byte being the mark of this form. */
 function readBase256(field: Buffer): number {

@@ -1,17 +1,23 @@
 // The way in: a tar as it comes from a store, checked as it flows by, cut into members, compressed on all cores, hashed,
-// written to a file. One pass; memory is a few members, whatever the size; a slow disk slows the source down.
+// written to a file. One pass; memory is a few members, whatever the size; a slow disk slows the source down, unless that
+// is held still.
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { type CompressorOptions, openCompressor } from './compressor.ts';
-import { letGoOf } from './given-up.ts';
 import { mapInOrder } from './in-order.ts';
 import { MemberCutter } from './members.ts';
+import { bytesOf, type Member, SlabPool } from './slabs.ts';
+import { MemberQueue, type SpoolOptions } from './spool.ts';
 import { endOfArchive, type TarEntry } from './tar-format.ts';
-import { type TarPiece, TarScanner } from './tar-scan.ts';
+import { letGoOfData, type TarPiece, TarScanner } from './tar-scan.ts';
 
 export interface ArchiveOptions extends CompressorOptions {
   /** Entries that are left out. */
   readonly skip?: (entry: TarEntry) => boolean;
+  /** Shown every piece of the tar, in order, also of entries that are left out. It MUST NOT keep the bytes. */
+  readonly watch?: ((piece: TarPiece) => void) | undefined;
+  /** For a source that must not wait. */
+  readonly spool?: SpoolOptions | undefined;
   readonly onProgress?: (rawBytes: number, writtenBytes: number) => void;
   readonly signal: AbortSignal;
 }
@@ -28,6 +34,8 @@ export interface ArchiveSummary {
 }
 
 const syncedAtOnce = 64 * 1024 * 1024;
+/** Read ahead of the compression. */
+const waitingMembers = 16;
 
 /**
  * Writes `tar` to `file` from its present position; throws `bad_backup` where the tar is not whole. The chunks are given up:
@@ -39,23 +47,23 @@ export async function writeArchive(
   options: ArchiveOptions,
 ): Promise<ArchiveSummary> {
   await using compressor = openCompressor(options);
-  const totals = { entries: 0, contentBytes: 0, rawSizeBytes: 0 };
-  const hash = createHash('sha256');
-  let sizeBytes = 0;
-  await using disk = new EarlySync(file);
-  const members = mapInOrder(cutMembers(tar, totals, options), compressor.capacity, (raw) =>
-    compressor.compress(raw),
-  );
-  for await (const buffers of members) {
-    options.signal.throwIfAborted();
-    for (const buffer of buffers) hash.update(buffer);
-    const written = await writeAll(file, buffers);
-    sizeBytes += written;
-    await disk.wrote(written);
-    buffers.forEach(letGoOf);
-    options.onProgress?.(totals.rawSizeBytes, sizeBytes);
+  const slabs = new SlabPool(compressor.capacity + waitingMembers);
+  await using queue = new MemberQueue(slabs, options.spool?.directory);
+  const totals: Totals = { entries: 0, contentBytes: 0, rawSizeBytes: 0 };
+  const reading = readAll(tar, { slabs, queue, totals, options });
+  // It is heard when its turn comes; until then it must not count as unhandled.
+  reading.catch(() => {});
+  try {
+    const compressed = mapInOrder(queue.members(), compressor.capacity, (raw) => compressor.compress(raw));
+    const written = await writeAll(compressed, file, { slabs, totals, options });
+    await reading;
+    return { ...totals, ...written };
+  } catch (error) {
+    queue.fail(error);
+    throw error;
+  } finally {
+    await reading.catch(() => undefined);
   }
-  return { ...totals, sizeBytes, sha256: hash.digest('hex') };
 }
 
 interface Totals {
@@ -64,30 +72,43 @@ interface Totals {
   rawSizeBytes: number;
 }
 
-async function* cutMembers(
-  tar: AsyncIterable<Buffer>,
-  totals: Totals,
-  options: ArchiveOptions,
-): AsyncGenerator<Buffer> {
-  const cutter = new MemberCutter();
-  for await (const pieces of batchesOfPieces(tar)) {
-    options.signal.throwIfAborted();
-    for (const member of cutPieces(pieces, cutter, totals, options.skip)) {
-      totals.rawSizeBytes += member.length;
-      yield member;
-    }
-  }
-  for (const member of cutter.end(endOfArchive)) {
-    totals.rawSizeBytes += member.length;
-    yield member;
-  }
+interface Reading {
+  readonly slabs: SlabPool;
+  readonly queue: MemberQueue;
+  readonly totals: Totals;
+  readonly options: ArchiveOptions;
 }
 
-/** One batch per chunk, because an `await` per piece is dear with many small files. */
-async function* batchesOfPieces(tar: AsyncIterable<Buffer>): AsyncGenerator<Iterable<TarPiece>> {
-  const scanner = new TarScanner();
-  for await (const chunk of tar) yield scanner.scan(chunk);
-  scanner.end();
+/** From the source into the queue. What goes wrong is told there. */
+async function readAll(
+  tar: AsyncIterable<Buffer>,
+  { slabs, queue, totals, options }: Reading,
+): Promise<void> {
+  try {
+    const cutter = new MemberCutter(await slabs.take());
+    const put = async (members: Iterable<Member>) => {
+      for (const member of members) {
+        totals.rawSizeBytes += member.length;
+        cutter.into(await queue.put(member));
+      }
+    };
+    const scanner = new TarScanner();
+    for await (const chunk of tar) {
+      options.signal.throwIfAborted();
+      // All of the chunk at once, because an `await` per piece is dear with many small files.
+      const pieces = [...scanner.scan(chunk)];
+      if (options.watch) pieces.forEach(options.watch);
+      await put(cutPieces(pieces, cutter, totals, options.skip));
+      letGoOfData(pieces);
+    }
+    scanner.end();
+    await put(cutter.end(endOfArchive));
+    await options.spool?.onRead();
+    queue.end();
+  } catch (error) {
+    queue.fail(error);
+    throw error;
+  }
 }
 
 function* cutPieces(
@@ -95,7 +116,7 @@ function* cutPieces(
   cutter: MemberCutter,
   totals: Totals,
   skip: ArchiveOptions['skip'],
-): Generator<Buffer> {
+): Generator<Member> {
   for (const piece of pieces) {
     if (piece.type === 'data') {
       if (!cutter.isSkipping) yield* cutter.data(piece.bytes);
@@ -110,16 +131,33 @@ function* cutPieces(
   }
 }
 
-async function writeAll(file: FileHandle, buffers: Buffer[]): Promise<number> {
-  let length = 0;
-  for (const buffer of buffers) {
-    for (let at = 0; at < buffer.length; ) {
-      const { bytesWritten } = await file.write(buffer, at, buffer.length - at);
-      at += bytesWritten;
-    }
-    length += buffer.length;
+/** From the compression into the file. */
+async function writeAll(
+  members: AsyncIterable<Member>,
+  file: FileHandle,
+  { slabs, totals, options }: Omit<Reading, 'queue'>,
+): Promise<Pick<ArchiveSummary, 'sizeBytes' | 'sha256'>> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  await using disk = new EarlySync(file);
+  for await (const member of members) {
+    options.signal.throwIfAborted();
+    const bytes = bytesOf(member);
+    hash.update(bytes);
+    await writeWhole(file, bytes);
+    sizeBytes += bytes.length;
+    slabs.giveBack(member.slab);
+    await disk.wrote(bytes.length);
+    options.onProgress?.(totals.rawSizeBytes, sizeBytes);
   }
-  return length;
+  return { sizeBytes, sha256: hash.digest('hex') };
+}
+
+async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at);
+    at += bytesWritten;
+  }
 }
 
 /** Sends what is written to the disk while the rest is compressed, so that publishing has little to wait for. */

@@ -6,6 +6,7 @@ import type { DrillFlags } from './drill.ts';
 import type { GuardFlags } from './guard.ts';
 import { examples } from './help.ts';
 import type { InitFlags } from './init.ts';
+import type { ListFlags } from './list.ts';
 import type { NotifyFlags } from './notify.ts';
 import type { PinFlags } from './pin.ts';
 import type { PruneFlags } from './prune.ts';
@@ -209,16 +210,17 @@ function declareList(program: Command, start: Start): void {
     .command('list')
     .description('list backups, the newest first')
     .argument('[STORE...]', 'names of stores')
+    .option('--all', 'every backup, not only the newest of each store and those that are pinned or damaged')
     .addHelpText(
       'after',
       examples(
-        ['pkbackup list', 'every backup in the repository'],
-        ['pkbackup list vectors', 'those of one store'],
+        ['pkbackup list', 'of each store what matters'],
+        ['pkbackup list vectors --all', 'every backup of one store'],
         ['pkbackup list --json', 'for programs: exact sizes, times in UTC'],
       ),
     )
-    .action((stores: string[]) => {
-      return start(async (session) => (await import('./list.ts')).runList(session, stores));
+    .action((stores: string[], flags: ListFlags) => {
+      return start(async (session) => (await import('./list.ts')).runList(session, stores, flags));
     });
 }
 

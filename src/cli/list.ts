@@ -1,19 +1,29 @@
 // pkbackup list: what there is.
 import { noSuchStore } from '../config/choose-stores.ts';
-import type { ConfiguredStore } from '../config/index.ts';
-import { type ListResult, list } from '../operations/list.ts';
+import type { Place } from '../config/index.ts';
+import { type ListResult, list, onlyOf } from '../operations/list.ts';
 import { listJson, listText } from '../reporters/list-result.ts';
-import { openRun, shortPath } from './open-run.ts';
+import { openToLook, shortPath } from './open-run.ts';
 import type { Session } from './session.ts';
 
-export async function runList(session: Session, names: readonly string[]): Promise<number> {
-  const settings = await session.settings();
-  const run = await openRun(session, 'list');
-  const all = await list(run);
-  refuseUnknown(names, all, settings.stores);
-  const result = names.length === 0 ? all : await list(run, { stores: names });
+export interface ListFlags {
+  readonly all?: boolean;
+}
+
+/** Programs get everything; people what matters, unless they ask for all. */
+export async function runList(
+  session: Session,
+  names: readonly string[],
+  flags: ListFlags = {},
+): Promise<number> {
+  const place = await session.place();
+  const run = await openToLook(session, 'list');
+  const isShort = !(flags.all || session.flags.json || session.flags.events);
+  const found = await list(run, { isShort });
+  refuseUnknown(names, found, place.stores);
+  const result = names.length === 0 ? found : onlyOf(found, names);
   session.answer({
-    text: (look) => listText(result, shortPath(settings.repository), look),
+    text: (look) => listText(result, shortPath(place.repository), look),
     json: () => listJson(result),
     isAsked: true,
   });
@@ -24,7 +34,7 @@ export async function runList(session: Session, names: readonly string[]): Promi
 export function refuseUnknown(
   names: readonly string[],
   { stores, old }: ListResult,
-  configured: readonly ConfiguredStore[],
+  configured: Place['stores'],
 ): void {
   const known = [
     ...stores.map(({ store }) => store),

@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import process from 'node:process';
 import { chooseStores } from '../config/choose-stores.ts';
-import type { ConfiguredStore, DiscoverOptions, Settings } from '../config/index.ts';
+import type { ConfiguredStore, DiscoverOptions, Place, Settings } from '../config/index.ts';
 import { dockerWithoutOrphans, recover } from '../operations/recover.ts';
 import type { Run } from '../operations/run.ts';
 import { openRepository } from '../repository/index.ts';
@@ -15,21 +15,37 @@ export async function openRun(
   command: string,
   { heals = true, leavesGuards = false }: { heals?: boolean; leavesGuards?: boolean } = {},
 ): Promise<Run> {
-  const { repository, environment, config, stores } = await session.settings();
-  const { wait } = session.flags;
+  const { config, ...place } = await session.settings();
   const run: Run = {
+    ...runAt(session, command, place),
+    ...(config?.compressionThreads !== undefined && { compressionThreads: config.compressionThreads }),
+    ...(config?.directRead !== undefined && { directRead: config.directRead }),
+  };
+  return heals ? healed(session, run, { leavesGuards }) : run;
+}
+
+/** For a command that only looks: most of the configuration is read where something must be let go. */
+export async function openToLook(session: Session, command: string): Promise<Run> {
+  return healed(session, runAt(session, command, await session.place()));
+}
+
+function runAt(session: Session, command: string, { repository, stores, environment }: Place): Run {
+  const { wait } = session.flags;
+  return {
     repository: openRepository(repository, { stores }),
     emit: session.emit,
     signal: session.signal,
     environment,
     docker: session.docker,
     command: `pkbackup ${command}`,
-    ...(config?.compressionThreads !== undefined && { compressionThreads: config.compressionThreads }),
-    ...(config?.directRead !== undefined && { directRead: config.directRead }),
     ...(wait !== undefined && { lockWaitMs: duration('--wait', wait) }),
   };
-  if (!heals) return run;
-  const { done } = await recover(run, { clientsRelease: config?.clientsRelease, stores, leavesGuards });
+}
+
+async function healed(session: Session, run: Run, { leavesGuards = false } = {}): Promise<Run> {
+  const clientsRelease = async () => (await session.settings()).config?.clientsRelease;
+  const stores = async () => (await session.settings()).stores;
+  const { done } = await recover(run, { clientsRelease, stores, leavesGuards });
   for (const { message } of done) session.emit({ type: 'warning', message });
   return { ...run, docker: dockerWithoutOrphans(run) };
 }

@@ -16,8 +16,8 @@ export async function runRecover(session: Session, flags: RecoverFlags): Promise
     dryRun: flags.dryRun === true,
     withHelpers: true,
     isAsked: true,
-    clientsRelease: config?.clientsRelease,
-    stores,
+    clientsRelease: async () => config?.clientsRelease,
+    stores: async () => stores,
   });
   session.answer({
     text: () => (done.length === 0 ? ['nothing to recover'] : done.map(({ message }) => oneLine(message))),

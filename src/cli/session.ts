@@ -1,7 +1,7 @@
 // What every command is given: the flags of all commands, where to tell and to answer, and the doors to the
 // configuration and to Docker, each opened at its first use.
 import process from 'node:process';
-import type { Settings } from '../config/index.ts';
+import type { Place, Settings } from '../config/index.ts';
 import type { Docker } from '../docker/index.ts';
 import type { Emit, Event } from '../events.ts';
 import { errorLines } from '../reporters/error-text.ts';
@@ -20,6 +20,8 @@ export interface Session {
   /** Whether a person can be asked something. */
   readonly canAsk: boolean;
   settings(): Promise<Settings>;
+  /** What `list` needs of them, faster. */
+  place(): Promise<Place>;
   docker(): Promise<Docker>;
   /** Prints the answer of the command to stdout; text is left out with `--quiet` unless `isAsked`. */
   answer(answer: Answer): void;
@@ -41,7 +43,7 @@ export interface Answer {
 }
 
 export function openSession(flags: GlobalFlags, signal: AbortSignal, also: readonly Emit[]): Session {
-  const { stdout, stderr, stdin, env } = process;
+  const { stdout, stderr, env } = process;
   const isVerbose = flags.verbose === true;
   const paint = paintFor(wantsColour(flags.color, env, stderr));
   const listeners = [...also];
@@ -59,10 +61,17 @@ export function openSession(flags: GlobalFlags, signal: AbortSignal, also: reado
     signal,
     emit: (event) => reporter.emit(redactedEvent(event)),
     listen: (listener) => listeners.push(listener),
-    canAsk: stdin.isTTY === true && stderr.isTTY === true,
+    // Looked at when somebody would be asked: the stream alone takes a tenth of the time of `list`.
+    get canAsk() {
+      return process.stdin.isTTY === true && stderr.isTTY === true;
+    },
     settings: once(async () => {
       const { loadSettings } = await import('../config/settings.ts');
       return loadSettings(flags, env, process.cwd());
+    }),
+    place: once(async () => {
+      const { loadPlace } = await import('../config/settings.ts');
+      return loadPlace(flags, env, process.cwd());
     }),
     docker: once(async () => {
       const { connectDocker } = await import('../docker/index.ts');

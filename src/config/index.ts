@@ -6,5 +6,5 @@ export { type DiscoverOptions, type Discovery, discover, discoverStores } from '
 export { durationMs, durationPattern } from './duration.ts';
 export { type Finding, type FoundStore, isAnonymous } from './found-stores.ts';
 export { mostParallel } from './schema.ts';
-export { loadSettings, type PlaceFlags, type Settings } from './settings.ts';
+export { loadSettings, type Place, type PlaceFlags, type Settings } from './settings.ts';
 export type { Config, ConfiguredStore, Expectations } from './types.ts';

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { PkbackupError } from '../errors.ts';
 import type { Compression } from '../words.ts';
 import { type EnvFile, environmentOf, readEnvFiles } from './env-files.ts';
+import { type ConfigText, type KnownConfig, recallConfig, rememberConfig } from './known-config.ts';
 import { absolutePath } from './paths.ts';
 import type { Environment } from './substitute.ts';
 import { nameOf, readIfThere } from './text-files.ts';
@@ -38,16 +39,13 @@ export async function loadSettings(
   processEnvironment: Environment,
   cwd: string,
 ): Promise<Settings> {
-  const file = await findConfigFile(flags.config, cwd);
-  const directory = file === undefined ? cwd : dirname(file.path);
-  const envFiles = await readEnvFiles(directory, cwd);
-  const environment = environmentOf(envFiles, processEnvironment);
+  const { file, environment, ...places } = await findFiles(flags, processEnvironment, cwd);
   const config = file && (await parsed(file, nameOf(file.path, cwd), environment));
   const level = config?.compressionLevel;
   return {
     config,
-    directory,
-    repository: repositoryOf(flags, { envFiles, processEnvironment, directory, cwd }, config),
+    directory: places.directory,
+    repository: repositoryOf(flags, places, config),
     compression: config?.compression ?? 'gzip',
     ...(level !== undefined && { compressionLevel: level }),
     stores: config?.stores ?? [],
@@ -55,12 +53,41 @@ export async function loadSettings(
   };
 }
 
+/** What `list` needs of the settings. */
+export interface Place {
+  readonly repository: string;
+  readonly stores: KnownConfig['stores'];
+  readonly environment: Environment;
+}
+
+/** Throws as `loadSettings` does; a config file that was right when it was last read is not checked again. */
+export async function loadPlace(
+  flags: PlaceFlags,
+  processEnvironment: Environment,
+  cwd: string,
+): Promise<Place> {
+  const { file, environment, ...places } = await findFiles(flags, processEnvironment, cwd);
+  const config =
+    file && (recallConfig(file) ?? (await checkedNow(file, nameOf(file.path, cwd), environment)));
+  return { repository: repositoryOf(flags, places, config), stores: config?.stores ?? [], environment };
+}
+
+async function checkedNow(file: ConfigText, name: string, environment: Environment): Promise<KnownConfig> {
+  const config = await parsed(file, name, environment);
+  rememberConfig(file, config);
+  return config;
+}
+
+async function findFiles(flags: PlaceFlags, processEnvironment: Environment, cwd: string) {
+  const file = await findConfigFile(flags.config, cwd);
+  const directory = file === undefined ? cwd : dirname(file.path);
+  const envFiles = await readEnvFiles(directory, cwd);
+  const environment = environmentOf(envFiles, processEnvironment);
+  return { file, environment, directory, envFiles, processEnvironment, cwd };
+}
+
 /** What reads YAML and checks it is loaded where there is a file. */
-async function parsed(
-  file: { path: string; text: string },
-  name: string,
-  environment: Environment,
-): Promise<Config> {
+async function parsed(file: ConfigText, name: string, environment: Environment): Promise<Config> {
   const { parseConfig } = await import('./config-file.ts');
   return parseConfig(file.text, file.path, name, environment);
 }
@@ -73,7 +100,7 @@ interface Places {
 }
 
 /** A relative path belongs to the place that says it: the flag and the shell to the current directory, files to their own. */
-function repositoryOf(flags: PlaceFlags, places: Places, config: Config | undefined): string {
+function repositoryOf(flags: PlaceFlags, places: Places, config: KnownConfig | undefined): string {
   if (flags.backupDir) return resolve(places.cwd, flags.backupDir);
   if (places.processEnvironment.BACKUP_DIR) return resolve(places.cwd, places.processEnvironment.BACKUP_DIR);
   for (const { values, directory } of places.envFiles)
@@ -82,17 +109,14 @@ function repositoryOf(flags: PlaceFlags, places: Places, config: Config | undefi
 }
 
 /** Throws `config` where the one that is named is not there, or two are. */
-export async function findConfigFile(
-  flag: string | undefined,
-  cwd: string,
-): Promise<{ path: string; text: string } | undefined> {
+export async function findConfigFile(flag: string | undefined, cwd: string): Promise<ConfigText | undefined> {
   if (flag !== undefined) {
     const path = resolve(cwd, flag);
     const text = await readIfThere(path, cwd);
     if (text === undefined) throw new PkbackupError('config', `no such config file: "${flag}"`);
     return { path, text };
   }
-  const found: { path: string; text: string }[] = [];
+  const found: ConfigText[] = [];
   for (const name of configFileNames) {
     const path = join(cwd, name);
     const text = await readIfThere(path, cwd);

@@ -2,7 +2,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CompressorOptions } from '../archive/compressor.ts';
-import { spool } from '../archive/spool.ts';
 import { type ArchiveSummary, writeArchive } from '../archive/write-archive.ts';
 import type { ConfiguredStore } from '../config/types.ts';
 import { asPkbackupError, PkbackupError, systemCodeOf } from '../errors.ts';
@@ -181,12 +180,13 @@ async function readStore(
       report = await hold?.release();
     };
     const { signal, scratchDir } = context;
-    const tar = hold ? spool(snapshot.tar, { directory: scratchDir, signal, onRead: letGo }) : snapshot.tar;
     const total = look.estimatedBytes;
-    const summary = await writeArchive(tar, publication.file, {
+    const summary = await writeArchive(snapshot.tar, publication.file, {
       ...compression,
       signal,
+      ...(hold ? { spool: { directory: scratchDir, onRead: letGo } } : {}),
       ...(snapshot.skip ? { skip: snapshot.skip } : {}),
+      watch: snapshot.watch,
       onProgress: (doneBytes) =>
         context.emit({
           type: 'progress',

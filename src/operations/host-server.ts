@@ -263,11 +263,14 @@ async function start(
 /** Servers that crashed runs had stopped are started by what the configuration of today says. */
 export async function recoverServers(
   run: Pick<Run, 'repository' | 'emit' | 'environment'>,
-  options: { readonly stores: readonly ServedStore[]; readonly dryRun: boolean },
+  options: { readonly stores: () => Promise<readonly ServedStore[]>; readonly dryRun: boolean },
 ): Promise<RecoveredThing[]> {
   const done: RecoveredThing[] = [];
-  for (const { name, store } of await stoppedServers(run)) {
-    const configured = options.stores.find((each) => each.name === store);
+  const stopped = await stoppedServers(run);
+  if (stopped.length === 0) return done;
+  const stores = await options.stores();
+  for (const { name, store } of stopped) {
+    const configured = stores.find((each) => each.name === store);
     const server = configured && serverOf(configured, run);
     try {
       if (!configured?.server || !server) throw notConfigured(run, name);

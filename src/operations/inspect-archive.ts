@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { EntryGuard } from '../archive/entry-guard.ts';
 import type { TarEntry } from '../archive/tar-format.ts';
-import { TarScanner } from '../archive/tar-scan.ts';
+import { letGoOfData, TarScanner } from '../archive/tar-scan.ts';
 import { messageOf, PkbackupError, systemCodeOf } from '../errors.ts';
 import { decodeText, inspectListed, readContent } from '../legacy/index.ts';
 import {
@@ -208,11 +208,13 @@ async function readWhole(
   const options = { signal: run.signal, onBytes };
   for await (const chunk of readContent(target.path, target.metadata?.form, options)) {
     rawSizeBytes += chunk.length;
-    for (const piece of scanner.scan(chunk)) {
+    const pieces = [...scanner.scan(chunk)];
+    for (const piece of pieces) {
       if (piece.type !== 'entry') continue;
       entries += 1;
       guard.look(piece.entry);
     }
+    letGoOfData(pieces);
     // What decompresses to a thousand times its size is not read to its end.
     if (rawSizeBytes > limitBytes) {
       findings.push(`the archive holds more than the ${limitBytes} bytes of tar that its metadata says`);

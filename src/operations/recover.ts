@@ -16,9 +16,9 @@ export interface RecoverOptions {
   /** Not looked at: the command itself decides of them. */
   readonly leavesGuards?: boolean;
   /** The user's program that lets go clients outside Docker: of the configuration, never of a journal. */
-  readonly clientsRelease?: CommandLine | undefined;
+  readonly clientsRelease?: (() => Promise<CommandLine | undefined>) | undefined;
   /** Those of the configuration: their programs stop and start servers of this host. */
-  readonly stores?: readonly ConfiguredStore[];
+  readonly stores?: () => Promise<readonly ConfiguredStore[]>;
 }
 
 export interface RecoveredThing {
@@ -66,7 +66,13 @@ type Attempt = (
 
 async function settle(
   run: Run,
-  { dryRun = false, clientsRelease, stores = [], isAsked = false, leavesGuards = false }: RecoverOptions,
+  {
+    dryRun = false,
+    clientsRelease,
+    stores = async () => [],
+    isAsked = false,
+    leavesGuards = false,
+  }: RecoverOptions,
   attempt: Attempt,
 ): Promise<RecoveredThing[]> {
   const letGo = () =>
@@ -75,15 +81,17 @@ async function settle(
       const { journalDirectory } = guardOf(run);
       return recoverHolds({ journalDirectory, docker: run.docker, dryRun });
     });
+  // A config file that is wrong is no reason to leave data half restored.
+  const known = () => stores().catch(() => []);
   const settleRestores = (which: 'to-undo' | 'to-end') =>
     attempt('restores that a crash broke off', async () => {
       const { recoverRestores } = await import('./recover-restores.ts');
-      return recoverRestores(run, { dryRun, which, stores });
+      return recoverRestores(run, { dryRun, which, stores: await known() });
     });
   let released = await letGo();
   const outside = await attempt('clients that a crashed run held', async () => {
     const { recoverClients } = await import('./outside-clients.ts');
-    return recoverClients(run, { release: clientsRelease, dryRun });
+    return recoverClients(run, { release: await clientsRelease?.(), dryRun });
   });
   await attempt('servers that a crashed run stopped', async () => {
     const { untilServerChildrenEnd } = await import('./host-server.ts');

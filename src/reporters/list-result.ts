@@ -45,7 +45,7 @@ function usesOf({ backup, listed, notes }: ListedOld, paint: Paint): string {
   return [`can be restored to "${oneLine(backup.store)}"`, ...set, ...notes.map(oneLine)].join(', ');
 }
 
-function storeLines({ store, backups }: ListedStore, look: TextLook): string[] {
+function storeLines({ store, backups, others }: ListedStore, look: TextLook): string[] {
   const kinds = new Set(backups.map(({ backup }) => backup.metadata.kind));
   const head = `${look.paint('strong', oneLine(store))} (${[...kinds].join(', ')})`;
   return [
@@ -54,7 +54,13 @@ function storeLines({ store, backups }: ListedStore, look: TextLook): string[] {
       backups.map((listed) => rowOf(listed, look)),
       [3],
     ),
+    ...(others ? [othersLine(store, others)] : []),
   ];
+}
+
+function othersLine(store: string, { count, oldest }: NonNullable<ListedStore['others']>): string {
+  const all = `pkbackup list ${oneLine(store)} --all`;
+  return `  and ${count} more, back to ${formatLocalTime(oldest)} (${all})`;
 }
 
 function rowOf({ backup, reference }: ListedBackup, { paint, now }: TextLook): string[] {

@@ -8,12 +8,14 @@ import { withNewest } from './checks.ts';
 import { writeDurably } from './durable.ts';
 import { type Healed, heal, settlePartials } from './heal.ts';
 import { type JournalFiles, journalFilesIn } from './journal-files.ts';
-import { type Backup, type Listing, listBackups, readNames } from './listing.ts';
+import { type Backup, type Listing, type Looked, listBackups, readNames } from './listing.ts';
 import type { ManifestFiles } from './manifest.ts';
 import type { Check, Metadata } from './metadata.ts';
 import { directoryOf, metadataNameOf } from './naming.ts';
 import { isUnadopted, type KnownStore } from './old-backups.ts';
 import type { OutcomeFiles } from './outcomes.ts';
+import { everythingIn, mainOf, type Overview } from './overview.ts';
+import { hasKnownNames, recallOverview, rememberOverview } from './overview-cache.ts';
 import type { Publication } from './publish.ts';
 import type { Remains } from './remains.ts';
 import { makeScratch } from './scratch.ts';
@@ -40,6 +42,7 @@ export {
 } from './naming.ts';
 export { isUnadopted, type KnownStore, type OldBackup } from './old-backups.ts';
 export type { Outcome, OutcomeFiles } from './outcomes.ts';
+export { everythingIn, type ListedBackup, type ListedStore, type Overview } from './overview.ts';
 export type { Publication } from './publish.ts';
 export { findBackups, type LooseArchive, looseOf, ranksOf, targetOf } from './references.ts';
 export type { Remains } from './remains.ts';
@@ -62,6 +65,8 @@ export interface Space {
 export interface Repository {
   readonly directory: string;
   list(): Promise<Listing>;
+  /** What matters of it, by store, for people to look at: what is not shown may be as it was a day ago. */
+  overview(): Promise<Overview>;
   /** Free bytes for this user, where the system says so. */
   freeBytes(): Promise<number | undefined>;
   /** Of the disk that it is on, where the system says so. */
@@ -122,15 +127,25 @@ export function openRepository(
   { stores }: { readonly stores?: readonly KnownStore[] } = {},
 ): Repository {
   // Every command heals and most list right after it: the names are read once. What changes them takes a lock.
-  let justRead: { readonly names: string[]; readonly atMs: number } | undefined;
+  let justRead: NamesRead | undefined;
   const remembered = new Map<string, Remembered>();
+  const takeNames = () => {
+    const isFresh = justRead !== undefined && performance.now() - justRead.atMs < freshMs;
+    const taken = isFresh ? justRead : undefined;
+    justRead = undefined;
+    return taken ?? readNamesOf(directory);
+  };
   return {
     directory,
-    async list() {
-      const isFresh = justRead !== undefined && performance.now() - justRead.atMs < freshMs;
-      const names = isFresh ? justRead?.names : undefined;
-      justRead = undefined;
-      return listBackups(directory, { names, stores, remembered });
+    list: async () => listBackups(directory, { names: takeNames().names, stores, remembered }),
+    async overview() {
+      const recalled = recallOverview(directory);
+      if (recalled !== undefined) return recalled;
+      const { names, looked } = takeNames();
+      const listing = await listBackups(directory, { names, stores, remembered, looked });
+      const overview = mainOf(everythingIn(listing));
+      rememberOverview(overview, listing, looked);
+      return overview;
     },
     freeBytes: async () => (await spaceAt(directory))?.freeBytes,
     space: () => spaceAt(directory),
@@ -163,13 +178,24 @@ export function openRepository(
     outcomes: outcomesOf(directory),
     settle: (store, options) => settlePartials(directory, store, options),
     async heal(options) {
-      const names = readNames(directory);
-      const healed = await heal(directory, names, options);
-      justRead = healed.length === 0 ? { names, atMs: performance.now() } : undefined;
+      const read = hasKnownNames(directory) ? undefined : readNamesOf(directory);
+      const healed = await heal(directory, read?.names ?? [], options);
+      justRead = healed.length === 0 ? read : undefined;
       return healed;
     },
     makeScratch: () => makeScratch(directory),
   };
+}
+
+interface NamesRead {
+  readonly names: string[];
+  readonly looked: Looked;
+  readonly atMs: number;
+}
+
+function readNamesOf(directory: string): NamesRead {
+  const looked: Looked = { sinceMs: Date.now(), files: new Map() };
+  return { names: readNames(directory, looked), looked, atMs: performance.now() };
 }
 
 function trashOf(directory: string): Trash {

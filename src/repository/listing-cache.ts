@@ -1,12 +1,10 @@
 // What the metadata files said when they were last read, so that a listing of ten thousand need not open them all. It saves
 // work and decides nothing: an entry counts only for the very file that was read (the same inode, length and times), and
-// archives are looked at anew each time. Files that have just changed are not kept, because a second change within one tick
-// of the clock would not show. It is read only where it is ours: what it says was checked by us, and is not checked again.
-import { lstatSync, readFileSync, renameSync, rmSync, type Stats, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import process from 'node:process';
+// archives are looked at anew each time. Files that have just changed are not kept.
+import type { Stats } from 'node:fs';
 import { version } from '../version.ts';
 import type { Metadata } from './metadata.ts';
+import { canCache, isSettled, keyOf, readCache, writeCache } from './own-cache.ts';
 
 export interface ListingCache {
   /** What the file of this name, as it is now, is known to say. */
@@ -20,15 +18,11 @@ export interface ListingCache {
 const fileName = 'listing.cache';
 const head = `pkbackup ${version} listing`;
 /** Fewer are read as fast as they are looked up. */
-const worthWriting = 100;
-/** The coarsest times that are in use: those of FAT. */
-const settledMs = 3000;
-const staleMs = 60_000;
+export const worthCaching = 100;
 
 export function openListingCache(directory: string, now = Date.now): ListingCache {
-  const place = join(directory, '.pkbackup');
-  const isUsable = isOwn(place, 'directory');
-  const known = isUsable ? readEntries(join(place, fileName)) : new Map<string, string>();
+  const isUsable = canCache(directory);
+  const known = entriesOf(readCache(directory, fileName, head));
   const kept: string[] = [];
   let added = 0;
   return {
@@ -45,61 +39,23 @@ export function openListingCache(directory: string, now = Date.now): ListingCach
       }
     },
     add(name, stats, metadata) {
-      const isSettled = Math.max(stats.mtimeMs, stats.ctimeMs) < now() - settledMs;
-      if (!isUsable || !isSettled) return;
+      if (!isUsable || !isSettled(stats, now())) return;
       added += 1;
       kept.push(`${name}\t${keyOf(stats)}\t${JSON.stringify(metadata)}`);
     },
     save() {
-      const isWorthIt = added >= Math.max(worthWriting, kept.length / 20);
-      if (isWorthIt) write(join(place, fileName), [head, ...kept].join('\n'));
+      const isWorthIt = added >= Math.max(worthCaching, kept.length / 20);
+      if (isWorthIt) writeCache(directory, fileName, [head, ...kept]);
     },
   };
 }
 
-function keyOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
-  return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
-}
-
 /** The key and the JSON of each name. */
-function readEntries(path: string): Map<string, string> {
-  if (!isOwn(path, 'file')) return new Map();
-  try {
-    const [first, ...lines] = readFileSync(path, 'utf8').split('\n');
-    if (first !== head) return new Map();
-    return new Map(
-      lines.map((line) => {
-        const tab = line.indexOf('\t');
-        return [line.slice(0, tab), line.slice(tab + 1)];
-      }),
-    );
-  } catch {
-    return new Map();
+function entriesOf(text: string | undefined): Map<string, string> {
+  const entries = new Map<string, string>();
+  for (const line of text?.split('\n') ?? []) {
+    const tab = line.indexOf('\t');
+    entries.set(line.slice(0, tab), line.slice(tab + 1));
   }
-}
-
-/** Whole or not at all; where two write at once, one does. */
-function write(path: string, text: string): void {
-  const partial = `${path}.partial`;
-  try {
-    writeFileSync(partial, text, { mode: 0o600, flag: 'wx' });
-    renameSync(partial, path);
-  } catch {
-    removeStale(partial);
-  }
-}
-
-/** Of a process that was killed while it wrote. */
-function removeStale(path: string): void {
-  try {
-    if (lstatSync(path).mtimeMs < Date.now() - staleMs) rmSync(path, { force: true });
-  } catch {
-    // There is none.
-  }
-}
-
-function isOwn(path: string, type: 'file' | 'directory'): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats === undefined || !(type === 'file' ? stats.isFile() : stats.isDirectory())) return false;
-  return process.getuid === undefined || (stats.uid === process.getuid() && (stats.mode & 0o022) === 0);
+  return entries;
 }

@@ -1,7 +1,7 @@
 // What is in a repository. A backup counts when its metadata, its archive and the archive's length agree; everything else
 // is said: leftovers, unreadable metadata, files of other origin. A directory that cannot be read is an error, never an
 // empty repository: retention stands on this list.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { basename } from 'node:path/posix';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -11,7 +11,14 @@ import { isKnownDamaged } from './checks.ts';
 import { type ListingCache, openListingCache } from './listing-cache.ts';
 import type { Metadata } from './metadata.ts';
 import { archiveOf, isArchiveOf, isPartialName, metadataSuffix, parseArchiveName } from './naming.ts';
-import { findOldBackups, type KnownStore, namesBelow, type OldBackup } from './old-backups.ts';
+import {
+  findOldBackups,
+  hasRuns,
+  isOurs,
+  type KnownStore,
+  namesBelow,
+  type OldBackup,
+} from './old-backups.ts';
 
 export interface Backup {
   readonly stem: string;
@@ -49,6 +56,16 @@ export interface ListOptions {
   readonly stores?: readonly KnownStore[] | undefined;
   /** Of old files, from one listing to the next. */
   readonly remembered?: Map<string, Remembered> | undefined;
+  /** Gets everything that the listing is made from. */
+  readonly looked?: Looked | undefined;
+}
+
+/** What a listing was made from. */
+export interface Looked {
+  /** Nothing was looked at before. */
+  readonly sinceMs: number;
+  /** By name, `.` for the directory, as it was before it was read; undefined where that tells nothing of a change. */
+  readonly files: Map<string, Stats | undefined>;
 }
 
 /** So many are looked at before signals and timers have their turn. */
@@ -57,7 +74,7 @@ const readAtOnce = 250;
 /** Throws where the directory cannot be read; a directory that is not there yet holds nothing. */
 export async function listBackups(
   directory: string,
-  { names: inDirectory = readNames(directory), stores = [], remembered }: ListOptions = {},
+  { looked, names: inDirectory = readNames(directory, looked), stores = [], remembered }: ListOptions = {},
 ): Promise<Listing> {
   const names = [...inDirectory, ...(await namesBelow(directory, inDirectory))];
   const present = new Set(names);
@@ -69,13 +86,14 @@ export async function listBackups(
   );
   for (const [index, name] of metadataNames.entries()) {
     if (index % readAtOnce === readAtOnce - 1) await nextTurn();
-    const found = await readBackup(directory, name, present, cache);
+    const found = await readBackup(directory, name, present, { cache, looked });
     if ('reason' in found) leftovers.push(found);
     else backups.push(found);
   }
   cache.save();
   const known = new Set(backups.map(({ stem, metadata }) => archiveOf(stem, metadata.backup_file)));
   for (const { name } of leftovers) known.add(name);
+  if (looked) lookAtOthers(directory, names, known, looked);
   const old = await findOldBackups(directory, { names, taken: known, stores, remembered });
   const ofOld = new Set(old.flatMap(({ name, sidecars }) => [name, ...sidecars]));
   for (const name of names) {
@@ -94,8 +112,9 @@ function isOfAdopted(name: string, present: ReadonlySet<string>): boolean {
 
 const isHidden = (name: string) => basename(name).startsWith('.');
 
-export function readNames(directory: string): string[] {
+export function readNames(directory: string, looked?: Looked): string[] {
   try {
+    if (looked) look(directory, '.', looked);
     return readdirSync(directory).sort();
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return [];
@@ -103,14 +122,45 @@ export function readNames(directory: string): string[] {
   }
 }
 
+interface Reading {
+  readonly cache: ListingCache;
+  readonly looked: Looked | undefined;
+}
+
+/** MUST come before what it says is read. */
+function look(directory: string, name: string, looked: Looked | undefined): Stats {
+  looked?.files.set(name, undefined);
+  const stats = statSync(join(directory, name));
+  looked?.files.set(name, stats);
+  return stats;
+}
+
+/** What is no backup of ours could become one of the scripts'. */
+function lookAtOthers(
+  directory: string,
+  names: readonly string[],
+  known: ReadonlySet<string>,
+  looked: Looked,
+): void {
+  if (hasRuns(names)) looked.files.set('.', undefined);
+  for (const name of names) {
+    if (known.has(name) || isOurs(name)) continue;
+    try {
+      look(directory, name, looked);
+    } catch {
+      // A link that leads nowhere: so it is noted.
+    }
+  }
+}
+
 async function readBackup(
   directory: string,
   name: string,
   present: ReadonlySet<string>,
-  cache: ListingCache,
+  { cache, looked }: Reading,
 ): Promise<Backup | Leftover> {
   try {
-    const metadata = await readMetadata(directory, name, cache);
+    const metadata = await readMetadata(directory, name, { cache, looked });
     const archive = metadata.backup_file;
     const stem = name.slice(0, -metadataSuffix.length);
     if (!isArchiveOf(stem, archive)) {
@@ -120,27 +170,32 @@ async function readBackup(
     if (!present.has(path)) {
       return { name, reason: `its archive "${archive}" is not here`, state: 'damaged' };
     }
-    const { size } = statSync(join(directory, path));
+    const { size } = look(directory, path, looked);
     if (size !== metadata.size_bytes) {
       const reason = `it has ${size} bytes, its metadata says ${metadata.size_bytes}`;
       return { name: path, reason, state: 'damaged' };
     }
-    return {
-      stem,
-      store: metadata.store,
-      path: join(directory, path),
-      createdAt: new Date(metadata.created_at),
-      isDamaged: isKnownDamaged(metadata.checks),
-      metadata,
-    };
+    return asBackup(directory, stem, metadata);
   } catch (error) {
     return { name, reason: messageOf(error), state: 'damaged' };
   }
 }
 
-async function readMetadata(directory: string, name: string, cache: ListingCache): Promise<Metadata> {
+/** What the metadata says; whether the archive is whole is for the caller to see. */
+export function asBackup(directory: string, stem: string, metadata: Metadata): Backup {
+  return {
+    stem,
+    store: metadata.store,
+    path: join(directory, archiveOf(stem, metadata.backup_file)),
+    createdAt: new Date(metadata.created_at),
+    isDamaged: isKnownDamaged(metadata.checks),
+    metadata,
+  };
+}
+
+async function readMetadata(directory: string, name: string, { cache, looked }: Reading): Promise<Metadata> {
   const path = join(directory, name);
-  const stats = statSync(path);
+  const stats = look(directory, name, looked);
   const cached = cache.get(name, stats);
   if (cached !== undefined) return cached;
   const { parseMetadata } = await loadParser();

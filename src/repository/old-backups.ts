@@ -34,9 +34,13 @@ export interface OldBackup {
 /** The unified scripts have a directory for each run, named by the time, and one around these for each store. */
 const mayHaveRuns = /^(neo4j|sqlite|chromadb|unified|\d{8}_\d{6})$/;
 
+export function hasRuns(names: readonly string[]): boolean {
+  return names.some((name) => mayHaveRuns.test(name));
+}
+
 /** Names in such directories: `neo4j/20251201_020000/neo4j.dump.gz`. */
 export async function namesBelow(directory: string, names: readonly string[]): Promise<string[]> {
-  if (!names.some((name) => mayHaveRuns.test(name))) return [];
+  if (!hasRuns(names)) return [];
   return (await import('../legacy/index.ts')).namesInRuns(directory, names);
 }
 
@@ -50,7 +54,7 @@ export async function findOldBackups(
     readonly remembered?: Map<string, Remembered> | undefined;
   },
 ): Promise<readonly OldBackup[]> {
-  const isUnknown = (name: string) => !options.taken.has(name) && !isOurs.test(name);
+  const isUnknown = (name: string) => !options.taken.has(name) && !isOurs(name);
   if (!options.names.some(isUnknown)) return [];
   const { findOldFiles } = await import('../legacy/index.ts');
   const { remembered, ...known } = options;
@@ -58,7 +62,10 @@ export async function findOldBackups(
   return files.map(asOldBackup).sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
 }
 
-const isOurs = /\.sha256$|\.metadata\.json$|^\.|^sets$/;
+/** By its name alone: no file of the scripts. */
+export function isOurs(name: string): boolean {
+  return /\.sha256$|\.metadata\.json$|^\.|^sets$/.test(name);
+}
 
 function asOldBackup({ found, ...file }: OldFile): OldBackup {
   if (found.form === undefined) return { ...file, isOfScripts: true, listed: found };

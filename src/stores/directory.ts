@@ -89,16 +89,15 @@ function snapshotOf(path: string, skip: Skip, { signal }: StoreContext): Snapsho
     get samples() {
       return sampler.samples();
     },
-    tar: sampler.tap(
-      packTree(path, {
-        skip,
-        signal,
-        onEntry: (isDirectory) => {
-          counts[isDirectory ? 'directories' : 'files'] += 1;
-        },
-        onChanged: (name, what) => notes.add(name, what),
-      }),
-    ),
+    tar: packTree(path, {
+      skip,
+      signal,
+      onEntry: (isDirectory) => {
+        counts[isDirectory ? 'directories' : 'files'] += 1;
+      },
+      onChanged: (name, what) => notes.add(name, what),
+    }),
+    watch: (piece) => sampler.add(piece),
     counts,
     notes: () => notes.lines(),
   };

@@ -2,6 +2,7 @@
 // store is. A store knows its database, Docker and the archive's tar; it knows no repository, no flags, no terminal.
 import type { ZodType } from 'zod';
 import type { TarEntry } from '../archive/tar-format.ts';
+import type { TarPiece } from '../archive/tar-scan.ts';
 import type { Container, Docker } from '../docker/index.ts';
 import type { Emit } from '../events.ts';
 import type { Counts, Kind, Quiesce } from '../words.ts';
@@ -224,6 +225,8 @@ export interface Snapshot {
   readonly tar: AsyncIterable<Buffer>;
   /** Entries that are not to be saved; looked at for each entry of `tar`. */
   readonly skip?: (entry: TarEntry) => boolean;
+  /** Shown every piece of `tar`, in order, also of entries that are not saved. It MUST NOT keep the bytes. */
+  readonly watch?: (piece: TarPiece) => void;
   /** Known better than at `look` (for example counted on the copy); asked for when `tar` has ended. */
   readonly counts?: Counts;
   /** What a drill asks again; asked for when `tar` has ended. Getting them MUST NOT hold anybody longer. */

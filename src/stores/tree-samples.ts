@@ -2,7 +2,7 @@
 // what the files mean, but whether they are those of the backup can be told, also where somebody has sealed it again.
 import { createHash, type Hash } from 'node:crypto';
 import { nameOf, type TarEntry } from '../archive/tar-format.ts';
-import { scanTar, type TarPiece, TarScanner } from '../archive/tar-scan.ts';
+import { scanTar, type TarPiece } from '../archive/tar-scan.ts';
 import { type Answered, compareAnswers, shortHash } from './samples.ts';
 import type { Sample } from './store.ts';
 
@@ -27,15 +27,6 @@ export class TreeSampler {
 
   constructor(isLeftOut: (entry: TarEntry) => boolean = () => false) {
     this.#isLeftOut = isLeftOut;
-  }
-
-  /** The tar as it is. */
-  async *tap(tar: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const scanner = new TarScanner();
-    for await (const chunk of tar) {
-      for (const piece of scanner.scan(chunk)) this.add(piece);
-      yield chunk;
-    }
   }
 
   async read(tar: AsyncIterable<Buffer>): Promise<void> {

@@ -68,7 +68,7 @@ export const volume: Store<Target> = {
     const sampler = new TreeSampler((entry) => isDevice(entry) || copy.skip?.(entry) === true);
     return {
       ...copy,
-      tar: sampler.tap(copy.tar),
+      watch: (piece) => sampler.add(piece),
       get samples() {
         return sampler.samples();
       },

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readArchive } from '../../src/archive/read-archive.ts';
 import { encodeEntry, endOfArchive, padding } from '../../src/archive/tar-format.ts';
@@ -31,6 +31,12 @@ const mixed: File[] = [
   { name: 'exactly-one-member', data: randomBytes(1 << 20) },
   { name: 'last', data: Buffer.from('end') },
 ];
+
+/** More than fits into the memory of a spool. */
+const many: File[] = Array.from({ length: 60 }, (_, index) => ({
+  name: `many/${index}`,
+  data: randomBytes(1_000_000 + index),
+}));
 
 function* tarOf(files: readonly File[]): Generator<Buffer> {
   for (const { name, data } of files) {
@@ -215,6 +221,96 @@ test('an abort ends reading and writing', async () => {
   const written = writeArchive(endless(), file, { compression: 'gzip', signal: stop.signal });
   await expect(written).rejects.toThrow('abort');
   await file.close();
+});
+
+test('who is held still is let go when its last byte is read, and that is before all is written', async () => {
+  let release = () => {};
+  const isRead = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const written: string[] = [];
+  const { path } = await write(many, {
+    threads: 1,
+    spool: {
+      directory,
+      onRead: () => {
+        written.push('read');
+        release();
+      },
+    },
+    onProgress: () => written.push('written'),
+  });
+  await isRead;
+  expect(written.lastIndexOf('written')).toBeGreaterThan(written.indexOf('read'));
+  expect((await read(path)).equals(Buffer.concat([...tarOf(many)]))).toBe(true);
+  expect(readdirSync(directory)).toEqual([basename(path)]);
+});
+
+test.each([
+  [
+    'a source',
+    async function* () {
+      yield* tarOf(many);
+      throw new Error('it is gone');
+    },
+    () => {},
+  ],
+  [
+    'who is to let go',
+    () => slowly(tarOf(many)),
+    () => {
+      throw new Error('it is gone');
+    },
+  ],
+])('%s that fails is an error, and no spool file stays', async (_, source, onRead) => {
+  const file = await open(join(directory, 'failing'), 'wx');
+  try {
+    const spool = { directory, onRead };
+    const options = { compression: 'gzip', threads: 1, signal, spool } as const;
+    await expect(writeArchive(source(), file, options)).rejects.toThrow('it is gone');
+  } finally {
+    await file.close();
+  }
+  expect(readdirSync(directory)).toEqual(['failing']);
+});
+
+test('a disk that fails ends the source', async () => {
+  let hasEnded = false;
+  const source = async function* () {
+    try {
+      yield* tarOf(many);
+    } finally {
+      hasEnded = true;
+    }
+  };
+  const file = await open(join(directory, 'read-only'), 'w+');
+  await file.close();
+  const readOnly = await open(join(directory, 'read-only'), 'r');
+  try {
+    const written = writeArchive(source(), readOnly, { compression: 'gzip', signal });
+    await expect(written).rejects.toThrow('EBADF');
+  } finally {
+    await readOnly.close();
+  }
+  expect(hasEnded).toBe(true);
+});
+
+test('headers that are longer than any slab go through', async () => {
+  const name = Buffer.alloc(900_000, 'a');
+  const entry = { type: 'file', size: 3, mode: 0o644, uid: 0, gid: 0, mtime: 1 } as const;
+  const header = encodeEntry({ path: name, ...entry });
+  const tar = Buffer.concat([
+    ...[header, Buffer.from('one'), padding(3), header, Buffer.from('two'), padding(3)],
+    endOfArchive,
+  ]);
+  const path = join(directory, 'long-names');
+  const file = await open(path, 'wx');
+  try {
+    await writeArchive(slowly([tar]), file, { compression: 'gzip', signal });
+  } finally {
+    await file.close();
+  }
+  expect((await read(path)).equals(tar)).toBe(true);
 });
 
 test('what is random is stored and not compressed, and what only looks so at a glance is', async () => {

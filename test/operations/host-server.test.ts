@@ -132,10 +132,10 @@ describe('a server of this host', () => {
     const child = await startHolder('ready');
     child.kill('SIGKILL');
     await vi.waitUntil(() => toldSoFar().includes('start'), { timeout: 15_000 });
-    expect(await recoverServers(fixture.run, { stores: [], dryRun: false })).toMatchObject([
+    expect(await recoverServers(fixture.run, { stores: async () => [], dryRun: false })).toMatchObject([
       { ok: false, message: expect.stringContaining('graph: a run that crashed had stopped the server') },
     ]);
-    const stores = [{ ...store, kind: 'neo4j' as const }];
+    const stores = async () => [store];
     expect(await recoverServers(fixture.run, { stores, dryRun: true })).toEqual([
       { ok: true, message: `graph: would start Neo4j in "${home}"` },
     ]);
@@ -151,7 +151,7 @@ describe('a server of this host', () => {
     await once(child, 'exit');
     await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(pidNow()).toBeUndefined();
-    expect(await recoverServers(fixture.run, { stores: [store], dryRun: false })).toMatchObject([
+    expect(await recoverServers(fixture.run, { stores: async () => [store], dryRun: false })).toMatchObject([
       { ok: true },
     ]);
     expect(pidNow()).toBeDefined();

@@ -157,6 +157,15 @@ describe('the answer of list', () => {
     expect(lines[3]).toMatch(/^ {2}@2 .*DAMAGED \(found 2 h ago\) {2}pinned "before 1\.5", set set-1$/);
   });
 
+  it('says what it leaves out, and how to see it', () => {
+    const [vectors] = result.stores;
+    const others = { count: 1980, oldest: new Date('2020-01-01T12:00:00Z') };
+    const lines = listText({ ...result, stores: [{ ...vectors!, others }] }, './backups', look);
+    expect(lines[4]).toMatch(
+      /^ {2}and 1980 more, back to 2020-01-0\d \d\d:\d\d \(pkbackup list vectors --all\)$/,
+    );
+  });
+
   it('shows what is no whole backup', () => {
     expect(listText(result, './backups', look).slice(-3)).toEqual([
       'not a whole backup, in ./backups:',

@@ -55,6 +55,16 @@ test('a dump tells its graphs, whatever the pieces in which it comes', () => {
   }
 });
 
+test('what it was given is not needed afterwards', () => {
+  const reader = new RdbReader();
+  for (let at = 0; at < dump.length; at += 97) {
+    const piece = Buffer.from(dump.subarray(at, at + 97));
+    reader.push(piece);
+    piece.fill(0xff);
+  }
+  expect(reader.end()).toEqual(read(dump));
+});
+
 test('every flipped bit is found', () => {
   for (let at = 0; at < dump.length; at += 41) {
     const bad = Buffer.from(dump);

@@ -68,26 +68,35 @@ export class RdbReader {
   #tail: Buffer = Buffer.alloc(0);
   #window: Buffer = Buffer.alloc(0);
   #at = 0;
+  /** Came after the end, or after what is not known. */
+  #hasMore = false;
   #parse: Step | undefined = this.#file();
 
+  /** The chunk is not needed afterwards: whoever writes it on may give its memory up. */
   push(chunk: Buffer): void {
     this.#facts.bytes += chunk.length;
     this.#hash(chunk);
-    this.#window = this.#at === this.#window.length ? chunk : Buffer.concat([this.#rest(), chunk]);
+    if (!this.#parse) {
+      this.#hasMore ||= chunk.length > 0;
+      return;
+    }
+    this.#window = this.#bytesBehind === 0 ? chunk : Buffer.concat([this.#window, chunk]);
     this.#at = 0;
     try {
-      if (this.#parse?.next().done) this.#stop();
+      if (this.#parse.next().done) this.#stop();
     } catch (error) {
       if (error instanceof Unknown) this.#facts.unknown = error.message;
       else this.#facts.findings.push(messageOf(error));
       this.#stop();
     }
+    this.#window = Buffer.from(this.#window.subarray(this.#at));
+    this.#at = 0;
   }
 
   end(): RdbFacts {
     const { findings, bytes, unknown } = this.#facts;
     if (this.#parse) findings.push(`the dump ends in the middle, after ${bytes} bytes`);
-    else if (unknown === undefined && this.#bytesBehind > 0)
+    else if (unknown === undefined && (this.#hasMore || this.#bytesBehind > 0))
       findings.push('there is data behind the end of the dump');
     if (findings.length === 0) this.#compareChecksum();
     return this.#facts;
@@ -286,7 +295,7 @@ export class RdbReader {
   *#take(length: number): Step<Buffer> {
     while (this.#bytesBehind < length) yield;
     this.#at += length;
-    return this.#window.subarray(this.#at - length, this.#at);
+    return Buffer.from(this.#window.subarray(this.#at - length, this.#at));
   }
 
   *#skip(length: number): Step {
@@ -297,10 +306,6 @@ export class RdbReader {
       if (left <= 0) return;
       yield;
     }
-  }
-
-  #rest(): Buffer {
-    return this.#window.subarray(this.#at);
   }
 
   get #bytesBehind(): number {

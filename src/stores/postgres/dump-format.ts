@@ -155,7 +155,7 @@ export class DumpReader {
     if (this.#current?.type !== dataBlock || this.#toc?.isCompressed) return;
     for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) this.#lines += 1;
     const last = bytes.length >= copyEnd.length ? bytes : Buffer.concat([this.#tail, bytes]);
-    this.#tail = last.subarray(-copyEnd.length);
+    this.#tail = Buffer.from(last.subarray(-copyEnd.length));
   }
 
   #endBlock(): void {
