@@ -124,11 +124,15 @@ export class ServerHold implements AsyncDisposable {
 
   /** While `step` is under way, and after it has failed, the data is neither old nor new: nobody starts on it. */
   async whileSwapping(step: () => Promise<void>): Promise<void> {
-    await this.#guard?.tell({ isSwapping: true });
-    this.#isSwapping = true;
+    await this.#tellSwapping(true);
     await step();
-    this.#isSwapping = false;
-    await this.#guard?.tell({ isSwapping: false });
+    await this.#tellSwapping(false);
+  }
+
+  /** A child that is dead starts nobody. */
+  async #tellSwapping(isSwapping: boolean): Promise<void> {
+    this.#isSwapping = isSwapping;
+    await this.#guard?.tell({ isSwapping }).catch(() => undefined);
   }
 
   /** It runs again, where it ran before. Throws `failed` where it cannot be started: the next command tries again. */

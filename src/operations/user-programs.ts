@@ -63,7 +63,10 @@ export function failureOf(
   return `${what} "${argv[0]}" failed: ${message}${said === undefined ? '' : `: ${said.trim()}`}`;
 }
 
-/** Of a journal that says no more than that something is held. One that cannot be read was cut off: better let go once more than not at all. */
+/**
+ * Of a journal that says no more than that something is held. One that cannot be read was cut off: better let go once more
+ * than not at all.
+ */
 export function isOrphan(text: string): boolean {
   const owner = ownerIn(text, 'owner');
   return owner === undefined || !isAlive(owner);
