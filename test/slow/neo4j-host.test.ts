@@ -77,7 +77,8 @@ describe.each(['volume', 'dump'] as const)('by %s', (method) => {
       source: { path: server.data },
     });
     expect(made.metadata.downtime_ms).toBeGreaterThan(0);
-    expect(made.metadata.samples?.length).toBeGreaterThan(0);
+    // Of dumps only where nobody has written for a while.
+    if (method === 'volume') expect(made.metadata.samples?.length).toBeGreaterThan(0);
     const chosen = { backups: ['subject@latest'], level: 'content' } as const;
     expect(await verify(fixture.run, chosen)).toMatchObject({ ok: true });
 

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import process from 'node:process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ConfiguredStore } from '../../src/config/types.ts';
 import { exitCodeOf, type PkbackupError } from '../../src/errors.ts';
@@ -17,6 +16,8 @@ import { falkordb } from '../stores/seeds/falkordb.ts';
 import { neo4j } from '../stores/seeds/neo4j.ts';
 import { postgres } from '../stores/seeds/postgres.ts';
 
+/** A place that is not there, is no good, is not empty, or means nothing to the kind. */
+const refused = [3, 4, 5, 64];
 const seeds = { chromadb: chromadb1, falkordb, neo4j, postgres };
 type Server = keyof typeof seeds;
 const servers = Object.keys(seeds) as Server[];
@@ -107,16 +108,16 @@ test.each(cases)('an archive of $archive is not taken by $target', async ({ arch
   const before = await into.subject.fingerprint();
   const files = archive in oldFiles ? [oldFiles[archive as keyof typeof oldFiles]] : [];
   const lie = await calledOtherwise(from, target);
-  const wrong: { backup: string; store?: string; to?: string; exitCode: number }[] = [
+  const wrong: { backup: string; store?: string; to?: string; exitCodes: readonly number[] }[] = [
     ...[from.backup.stem, ...files].flatMap((backup) => [
-      { backup, store: target, exitCode: 4 },
-      { backup, to: into.volume, exitCode: 5 },
-      { backup, to: `container:${into.container}`, exitCode: 5 },
+      { backup, store: target, exitCodes: [4] },
+      { backup, to: into.volume, exitCodes: refused },
+      { backup, to: `container:${into.container}`, exitCodes: refused },
     ]),
-    { backup: lie, exitCode: 4 },
+    { backup: lie, exitCodes: [4] },
   ];
   const told = [];
-  for (const { backup, store, to, exitCode } of wrong) {
+  for (const { backup, store, to, exitCodes } of wrong) {
     const stores = [into.store, ...(to === undefined ? [] : [from.store])];
     const how = { ...(store === undefined ? {} : { store }), ...(to === undefined ? {} : { to }) };
     const error = await restore(fixture.run, {
@@ -129,10 +130,9 @@ test.each(cases)('an archive of $archive is not taken by $target', async ({ arch
       () => new Error('it was taken'),
       (thrown: unknown) => thrown,
     );
-    told.push({ ...how, backup, exitCode, got: exitCodeOf(error), said: (error as PkbackupError).message });
+    told.push({ ...how, backup, exitCodes, got: exitCodeOf(error), said: (error as PkbackupError).message });
   }
-  process.env.SHOW && console.log(told);
-  expect(told.filter(({ exitCode, got }) => got !== exitCode)).toEqual([]);
+  expect(told.filter(({ exitCodes, got }) => !exitCodes.includes(got))).toEqual([]);
   expect(told.filter(({ said }) => said.includes('\n') || said === '')).toEqual([]);
   expect(await into.subject.fingerprint()).toBe(before);
   expect(await stateOf(into.container)).toEqual(state);
