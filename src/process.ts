@@ -81,11 +81,12 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
 function start(
   file: string,
   args: readonly string[],
-  { cwd, environment }: Pick<ProgramOptions, 'cwd' | 'environment'>,
+  { cwd, environment, owner }: Pick<StreamOptions, 'cwd' | 'environment' | 'owner'>,
   stdin: 'ignore' | 'pipe' = 'ignore',
 ) {
   return execa(file, args, {
     ...(cwd === undefined ? {} : { cwd }),
+    ...(process.getuid?.() === 0 ? owner : {}),
     env: environment,
     extendEnv: false,
     stdin,
@@ -174,6 +175,8 @@ function reasonOf(result: Awaited<Child>): string {
 
 export interface StreamOptions extends Omit<ProgramOptions, 'deadlineMs' | 'onLine'> {
   readonly stdin?: AsyncIterable<Buffer> | undefined;
+  /** Whom it runs as, where we are root; otherwise it runs as ourselves. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 export interface StreamedProgram {

@@ -44,7 +44,8 @@ function runAt(session: Session, command: string, { repository, stores, environm
 
 async function healed(session: Session, run: Run, { leavesGuards = false } = {}): Promise<Run> {
   const clientsRelease = async () => (await session.settings()).config?.clientsRelease;
-  const { done } = await recover(run, { clientsRelease, leavesGuards });
+  const stores = async () => (await session.settings()).stores;
+  const { done } = await recover(run, { clientsRelease, stores, leavesGuards });
   for (const { message } of done) session.emit({ type: 'warning', message });
   return { ...run, docker: dockerWithoutOrphans(run) };
 }

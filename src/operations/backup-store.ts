@@ -13,6 +13,7 @@ import { version } from '../version.ts';
 import type { Compression, Quiesce } from '../words.ts';
 import { type Expected, expectedOf } from './history.ts';
 import { type HookFacts, withHooks } from './hooks.ts';
+import { prepareServerHold, ServerHold, serverOf } from './host-server.ts';
 import { judgeShrink, preflight, type ShrinkRules } from './preflight.ts';
 import type { Pinning } from './rendezvous.ts';
 import { refuseUnsettled } from './restore-journal.ts';
@@ -45,7 +46,7 @@ export async function predict(
   const kind = storeOf(store.kind);
   const wanted = chooseQuiesce(kind, store, options);
   const look = await kind.look(store.target, contextFor(run, store.name, ''));
-  const quiesce = quiesceOf(wanted, look);
+  const quiesce = quiesceOf(wanted, look, serverOf(store, run) !== undefined);
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   return { look, quiesce, expected: expectedOf(earlier, look, quiesce) };
 }
@@ -97,11 +98,11 @@ async function saveLocked(
   await using scratch = await run.repository.makeScratch();
   const lookContext = contextFor(run, store.name, scratch.path);
   const look = await kind.look(store.target, lookContext);
-  const quiesce = quiesceOf(wanted, look);
+  const quiesce = quiesceOf(wanted, look, serverOf(store, run) !== undefined);
   const context = { ...lookContext, quiesce, guard: guardOf(run) };
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   await using publication = await run.repository.begin(store.name, new Date(), compression);
-  const read = await readStore(kind, store, look, context, publication, {
+  const read = await readStore(run, kind, store, look, context, publication, {
     compression,
     ...(level === undefined ? {} : { level }),
     ...(run.compressionThreads === undefined ? {} : { threads: run.compressionThreads }),
@@ -143,6 +144,7 @@ interface ReadOptions extends CompressorOptions {
 }
 
 async function readStore(
+  run: Run,
   kind: Store,
   store: ConfiguredStore,
   look: Look,
@@ -150,7 +152,7 @@ async function readStore(
   publication: Publication,
   { pinning, mayReadDirectly, ...compression }: ReadOptions,
 ): Promise<Read> {
-  await using prepared = await prepareHoldFor(kind, store, look, context);
+  await using prepared = await prepareHoldFor(run, kind, store, look, context);
   await using ready = prepared && (await kind.ready?.(store.target, look, context));
   let isReady = false;
   const beforePin = async () => {
@@ -198,6 +200,7 @@ async function readStore(
     const notes = snapshot.notes?.() ?? [];
     for (const message of notes) context.emit({ type: 'warning', store: store.name, message });
     if (report && !report.consistent) throw cameBack(store.name);
+    if (prepared instanceof ServerHold) await prepared.warnUnlessServing();
     return { summary, snapshot, notes, hold: report, pinnedAt: heldAt ?? snapshot.pinnedAt };
   } finally {
     await snapshot.dispose?.();
@@ -230,13 +233,16 @@ async function pinnedByHold(pinning: Pinning<ReadyStore> | undefined): Promise<v
 }
 
 async function prepareHoldFor(
+  run: Run,
   kind: Store,
   store: ConfiguredStore,
   look: Look,
   context: HoldContext & { readonly quiesce: Quiesce },
-): Promise<PreparedHold | undefined> {
+): Promise<PreparedHold | ServerHold | undefined> {
   const { quiesce } = context;
   if (quiesce === 'none') return undefined;
+  const ofServer = await prepareServerHold(run, store);
+  if (ofServer) return ofServer;
   return prepareHold({
     docker: await context.docker(),
     volumes: look.volumes,
@@ -299,8 +305,8 @@ function describe(store: ConfiguredStore, look: Look, read: Read, quiesce: Quies
 }
 
 /** Where nobody can be held, nobody is. */
-function quiesceOf(wanted: Quiesce, { volumes }: Look): Quiesce {
-  return volumes.length === 0 ? 'none' : wanted;
+function quiesceOf(wanted: Quiesce, { volumes }: Look, isOnHost: boolean): Quiesce {
+  return volumes.length === 0 && !isOnHost ? 'none' : wanted;
 }
 
 function chooseQuiesce(

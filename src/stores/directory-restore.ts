@@ -49,7 +49,7 @@ export async function planDirectoryRestore(
   backup: BackupFacts,
   { beside }: { beside: boolean },
   context: StoreContext,
-): Promise<Restoration> {
+): Promise<DirectoryRestoration> {
   const path = await realpath(target.path).catch(() => target.path);
   const present = await lookAtPlace(path);
   if (beside && present && !present.isEmpty) {
@@ -111,7 +111,7 @@ const stateSchema = z.object({
 
 type DirectoryState = z.infer<typeof stateSchema>;
 
-class DirectoryRestoration implements Restoration {
+export class DirectoryRestoration implements Restoration {
   readonly plan: RestorePlan;
   readonly #path: string;
   readonly #skip: Skip;
@@ -151,10 +151,11 @@ class DirectoryRestoration implements Restoration {
     return { ...this.#made, kept: this.#kept };
   }
 
-  async stage(content: Content): Promise<void> {
+  /** `fill` makes the directory that it is given, instead of what the content says. */
+  async stage(content: Content, fill?: (stagedDir: string) => Promise<void>): Promise<void> {
     try {
       await this.#swap.prepare();
-      await this.#extract(content);
+      await (fill ? fill(this.#swap.stagedDir) : this.#extract(content));
       await flushFileSystem(this.#made.workDir);
       const wrong = differencesOf(this.#backup.counts, this.#counts);
       if (wrong.length > 0) throw new PkbackupError('restore_failed', `not all arrived: ${wrong.join('; ')}`);
@@ -238,11 +239,11 @@ class DirectoryRestoration implements Restoration {
     });
     this.#counts = { files, directories };
     for (const [what, count] of lost) this.#warn(`${count} ${noteTexts[what]}`);
-    if (!hasRoot) await this.#giveRootAttributes();
+    if (!hasRoot) await this.giveRootAttributes();
   }
 
   /** An archive that says nothing of the directory itself leaves it as it is. */
-  async #giveRootAttributes(): Promise<void> {
+  async giveRootAttributes(): Promise<void> {
     const present = await stat(this.#path).catch(() => undefined);
     await chmod(this.#swap.stagedDir, present ? present.mode & 0o7777 : 0o755);
     if (present && process.getuid?.() === 0) await chown(this.#swap.stagedDir, present.uid, present.gid);

@@ -1,32 +1,28 @@
 // Neo4j 5 Community. It has no online backup, and a copy or a dump of a running store is none: the server is stopped, with
-// time to close its files, or paused, where others wait for it and a copy that has to recover will do. Either the whole data directory is copied (`volume`: users, passwords and server id come
-// along) or neo4j-admin dumps every database (`dump`: portable). docs/stores/neo4j.md has the facts.
+// time to close its files, or paused, where others wait for it and a copy that has to recover will do. Either the whole data
+// directory is copied (`volume`: users, passwords and server id come along) or neo4j-admin dumps every database (`dump`:
+// portable). docs/stores/neo4j.md has the facts.
+import { resolve } from 'node:path';
 import { z } from 'zod';
-import { type Container, type Docker, isUp, throwIfAborted } from '../docker/index.ts';
-import { messageOf, PkbackupError } from '../errors.ts';
+import { type Container, type Docker, isUp } from '../docker/index.ts';
+import { PkbackupError } from '../errors.ts';
 import type { Counts } from '../words.ts';
+import { isPath } from './is-path.ts';
 import { dumpAll, readDumps, versionOfImage } from './neo4j/admin.ts';
 import { checkContent } from './neo4j/check.ts';
 import { type Data, dataPathOf, findData, isNeo4j, type Neo4jTarget, ownerOfData } from './neo4j/data.ts';
 import { openNeo4jDrill } from './neo4j/drill.ts';
+import { lookOnHost, snapshotOnHost } from './neo4j/host-store.ts';
+import { askServer, type Stored } from './neo4j/look.ts';
+import { hostServerOf, isOnHost } from './neo4j/on-host.ts';
 import { openReadyNeo4j, ReadyNeo4j } from './neo4j/paused.ts';
 import { StoreCounter } from './neo4j/records.ts';
-import { planNeo4jRestore } from './neo4j/restore.ts';
-import { keepTrue, keepTruePatterns, sampleStatements, samplesIn } from './neo4j/samples.ts';
-import {
-  type Answers,
-  askDatabases,
-  countStatements,
-  countsIn,
-  type Neo4jServer,
-  type ServerFacts,
-  serverOf,
-  waitUntilOnline,
-} from './neo4j/server.ts';
+import { planNeo4jRestore, resumeNeo4jRestore } from './neo4j/restore.ts';
+import { keepTrue, keepTruePatterns } from './neo4j/samples.ts';
+import { type ServerFacts, serverOf } from './neo4j/server.ts';
 import type { Look, Snapshot, Store, StoreContext } from './store.ts';
 import { volumeName, warnOfDevice } from './volume.ts';
 import { dataPath, isHostPath, mountPoint, openHelper, type Place, readPlace } from './volume-place.ts';
-import { resumeVolumeRestore } from './volume-restore.ts';
 
 const schema = z
   .strictObject({
@@ -34,20 +30,31 @@ const schema = z
     container: z.string().min(1).optional(),
     /** Needed only where no container is there any more. */
     volume: z.string().min(1).optional(),
+    /** Of a server on this host, outside Docker: the directory with its `bin` and `conf`. */
+    home: z.string().min(1).optional(),
+    /** Of such a server: where it is asked, as `bolt://localhost:7687`. */
+    address: z
+      .string()
+      .regex(/^bolt(\+s|\+ssc)?:\/\/\S+$/, 'expected such as bolt://localhost:7687')
+      .optional(),
     user: z.string().min(1).optional(),
     password_env: z.string().min(1).optional(),
     password_file: z.string().min(1).optional(),
     method: z.enum(['volume', 'dump']).optional(),
-    /** Where the server keeps its data, in the container; `/data` unless the container's settings say otherwise. */
+    /** Where the server keeps its data: on this host, or in the container, there `/data` unless the container's settings say otherwise. */
     data_path: z.string().startsWith('/').optional(),
     /** Of Neo4j, for neo4j-admin where no container is there; must be here already. */
     image: z.string().min(1).optional(),
   })
-  .refine(({ container, volume }) => container ?? volume, { message: 'expected "container" or "volume"' });
+  .refine(({ container, volume, home, data_path }) => container ?? volume ?? home ?? data_path, {
+    message: 'expected "container" or "volume", or "home" for a server on this host',
+  })
+  .refine(({ container, volume, home, address }) => !(container ?? volume) || !(home ?? address), {
+    message: '"home" and "address" are for a server on this host, and not with "container" or "volume"',
+  });
 
 /** 143 is SIGTERM, where a JVM tells it. */
 const cleanExitCodes = [0, 143];
-const startingDeadlineMs = 120_000;
 
 export const neo4j: Store<Neo4jTarget> = {
   kind: 'neo4j',
@@ -63,9 +70,9 @@ export const neo4j: Store<Neo4jTarget> = {
     usualStopMs: 8000,
   },
 
-  // neo4j-admin refuses to dump what a paused server has open.
-  allowedQuiesce({ method }) {
-    return method === 'dump' ? ['stop'] : this.quiesce.allowed;
+  // neo4j-admin refuses to dump what a paused server has open, and on this host there is nothing that pauses.
+  allowedQuiesce(target) {
+    return target.method === 'dump' || isOnHost(target) ? ['stop'] : this.quiesce.allowed;
   },
 
   recognise(container) {
@@ -73,12 +80,13 @@ export const neo4j: Store<Neo4jTarget> = {
   },
 
   async look(target, context): Promise<Look> {
+    if (isOnHost(target)) return lookOnHost(target, context);
     const docker = await context.docker();
     const { signal } = context;
     const data = await findData(docker, target, context);
     const said =
       data.container?.state === 'running'
-        ? await askServer(docker, data.container, target, context)
+        ? await askContainer(docker, data.container, target, context)
         : undefined;
     const stored = said ?? (await lookAtFiles(docker, data, context));
     const { source } = data.place;
@@ -96,6 +104,7 @@ export const neo4j: Store<Neo4jTarget> = {
   },
 
   async ready(target, look, context) {
+    if (isOnHost(target)) return undefined;
     const docker = await context.docker();
     return await openReadyNeo4j(docker, target, await findData(docker, target, context), look, context);
   },
@@ -105,6 +114,7 @@ export const neo4j: Store<Neo4jTarget> = {
   },
 
   async snapshot(target, look, context): Promise<Snapshot> {
+    if (isOnHost(target)) return snapshotOnHost(target, look, context);
     const docker = await context.docker();
     const data = await findData(docker, target, context);
     return target.method === 'dump'
@@ -113,63 +123,36 @@ export const neo4j: Store<Neo4jTarget> = {
   },
 
   retarget(target, to) {
-    const { user, password_env, password_file, image } = target ?? {};
-    const login = { user, password_env, password_file, image };
+    const { user, password_env, password_file, image, home } = target ?? {};
+    const isDirectory = isPath(to);
+    const login = { user, password_env, password_file, image, ...(isDirectory ? { home } : {}) };
     const kept = Object.fromEntries(Object.entries(login).filter(([, value]) => value !== undefined));
+    if (isDirectory) return { ...kept, data_path: resolve(to) };
     const container = /^container:(.+)$/.exec(to)?.[1];
     if (container !== undefined) return { ...kept, container };
     return { ...kept, volume: volumeName(to.replace(/^volume:/, '')) };
   },
 
   inProject: 'volume',
+  hostServer: hostServerOf,
   planRestore: planNeo4jRestore,
-  resumeRestore: (_target, state, _backup, context) => resumeVolumeRestore(state, context),
+  resumeRestore: resumeNeo4jRestore,
   openDrill: openNeo4jDrill,
   check: checkContent,
 };
 
-type Stored = Pick<Look, 'counts' | 'isEmpty' | 'samples'> & {
-  version?: string | undefined;
-  databases?: string[] | undefined;
-};
-
-async function askServer(
+async function askContainer(
   docker: Docker,
   container: Container,
   target: Neo4jTarget,
   context: StoreContext,
 ): Promise<Stored> {
   const server = await serverOf(docker, container, target, context);
-  // It may have been started a moment ago, by a backup for one.
-  const facts = await waitUntilOnline(server, startingDeadlineMs);
-  await refuseOtherDirectories(docker, container, facts, target, context.signal);
-  const answers = await askAll(server, facts, context);
-  const counts = countsIn(answers);
-  const databases = facts.databases.map(({ name }) => name);
-  return {
-    counts,
-    databases,
-    version: facts.version,
-    isEmpty: counts.nodes === 0 && counts.relationships === 0,
-    samples: samplesIn(answers),
-  };
-}
-
-/** A backup without samples is one all the same. */
-async function askAll(
-  server: Neo4jServer,
-  { databases }: ServerFacts,
-  { emit, store, signal }: StoreContext,
-): Promise<Answers> {
-  try {
-    return await askDatabases(server, databases, [...countStatements, ...sampleStatements]);
-  } catch (error) {
-    throwIfAborted(signal);
-    const counts = await askDatabases(server, databases, countStatements);
-    const message = `nothing was recorded for a drill to ask again: ${messageOf(error)}`;
-    emit({ type: 'step', store, message });
-    return counts;
-  }
+  return askServer(
+    server,
+    (facts) => refuseOtherDirectories(docker, container, facts, target, context.signal),
+    context,
+  );
 }
 
 /** What the server says, its links resolved, is what counts. */

@@ -33,6 +33,11 @@ export interface Store<Target = unknown> {
 
   /** It is restored through its server, which MUST run for that. */
   readonly restoresByServer?: boolean;
+  /**
+   * The server of a target that is on this host, outside Docker: held by `stop` and `start` of the configuration, where
+   * containers would be held. It asks nobody yet, and is made again in other processes. Undefined for any other target.
+   */
+  hostServer?(target: Target, context: HostContext): HostServer | undefined;
   /** Its `snapshot`, where it is hot, gets all ready before it calls `context.beforePin`, so that pinning takes no time. */
   readonly pinsWhenTold?: true;
 
@@ -52,7 +57,7 @@ export interface Store<Target = unknown> {
    * What `snapshot` needs and takes time to get, made before anybody is held; the snapshot finds it in `context.ready`. It
    * is disposed of when the snapshot is over.
    */
-  ready?(target: Target, look: Look, context: StoreContext): Promise<AsyncDisposable>;
+  ready?(target: Target, look: Look, context: StoreContext): Promise<AsyncDisposable | undefined>;
 
   /**
    * Called right before the containers are held under `pause` or `stop`: for servers that lose data when they are stopped, or
@@ -128,6 +133,9 @@ export interface Store<Target = unknown> {
   check(content: Content, backup: BackupFacts, context: StoreContext): Promise<ContentReport>;
 }
 
+/** What a server on this host is known by, also where nothing else of a run is left. */
+export type HostContext = Pick<StoreContext, 'environment'>;
+
 export interface StoreContext {
   /** The name of the store, for events. */
   readonly store: string;
@@ -159,6 +167,16 @@ export interface StoreContext {
   readonly afterPin?: () => Promise<void>;
   /** Environment and .env file, for `*_env` settings. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A server on this host, outside Docker: nobody but programs of the user's can stop and start it. */
+export interface HostServer {
+  /** For people: `Neo4j in "/opt/neo4j"`. */
+  readonly name: string;
+  /** Whether it has the data open, or is about to. MUST be right on the side of yes: nobody touches the data before it is no. */
+  isRunning(signal?: AbortSignal): Promise<boolean>;
+  /** Returns when it answers; throws `unhealthy` where it does not in time. */
+  untilServing(signal: AbortSignal): Promise<void>;
 }
 
 /** Where the data comes from; goes into the metadata in snake_case. */

@@ -3,7 +3,7 @@ import { encodeEntry, endOfArchive, padding } from '../../src/archive/tar-format
 import type { Container } from '../../src/docker/index.ts';
 import { isOlderThan } from '../../src/stores/neo4j/paused.ts';
 import { StoreCounter } from '../../src/stores/neo4j/records.ts';
-import { formOf, isOlder } from '../../src/stores/neo4j/restore.ts';
+import { formOf, isOlder } from '../../src/stores/neo4j/restored.ts';
 import { compareSamples, keepTrue, keepTruePatterns, samplesIn } from '../../src/stores/neo4j/samples.ts';
 import { parseTables } from '../../src/stores/neo4j/server.ts';
 import { neo4j } from '../../src/stores/neo4j.ts';
@@ -150,17 +150,25 @@ test('the configuration names a container or a volume, and a dump wants a stop',
   expect(neo4j.schema.safeParse({}).success).toBe(false);
   expect(neo4j.schema.safeParse({ container: 'graph', method: 'dump' }).success).toBe(true);
   expect(neo4j.schema.safeParse({ container: 'graph', password: 'x' }).success).toBe(false);
+  expect(neo4j.schema.safeParse({ home: '/opt/neo4j', address: 'bolt://localhost:7688' }).success).toBe(true);
+  expect(neo4j.schema.safeParse({ home: '/opt/neo4j', container: 'graph' }).success).toBe(false);
   expect(neo4j.quiesce).toMatchObject({ default: 'stop', whenConsistent: 'pause' });
   expect(neo4j.allowedQuiesce?.({ container: 'graph' })).toEqual(['stop', 'pause']);
   expect(neo4j.allowedQuiesce?.({ container: 'graph', method: 'dump' })).toEqual(['stop']);
+  expect(neo4j.allowedQuiesce?.({ home: '/opt/neo4j' })).toEqual(['stop']);
   expect(neo4j.quiesce.graceSeconds).toBeGreaterThanOrEqual(120);
 });
 
-test('a place to restore to is a volume, or a container where that is said', () => {
+test('a place to restore to is a volume, a container where that is said, or a directory', () => {
   const target = { container: 'graph', password_env: 'P', method: 'dump' as const, data_path: '/data' };
   expect(neo4j.retarget(target, 'copy')).toEqual({ volume: 'copy', password_env: 'P' });
   expect(neo4j.retarget(target, 'container:other')).toEqual({ container: 'other', password_env: 'P' });
-  expect(() => neo4j.retarget(target, '../up')).toThrow(expect.objectContaining({ code: 'usage' }));
+  expect(neo4j.retarget({ ...target, home: '/opt/neo4j' }, '/srv/up')).toEqual({
+    home: '/opt/neo4j',
+    data_path: '/srv/up',
+    password_env: 'P',
+  });
+  expect(() => neo4j.retarget(target, 'no name')).toThrow(expect.objectContaining({ code: 'usage' }));
 });
 
 test('a store file that is missing is found without any tool of Neo4j', async () => {

@@ -99,7 +99,8 @@ async function recover(data: AdminData): Promise<void> {
   if (result.exitCode !== 0) throw adminFailed('recovery', result);
 }
 
-const isUnclean = ({ stdout, stderr }: RunResult): boolean => `${stdout}${stderr}`.includes(uncleanMark);
+export const isUnclean = ({ stdout, stderr }: RunResult): boolean =>
+  `${stdout}${stderr}`.includes(uncleanMark);
 
 /** The dumps as a tar, with names such as `./neo4j.dump`. */
 export function readDumps(docker: Docker, run: PreparedRun, signal: AbortSignal): AsyncGenerator<Buffer> {
@@ -264,6 +265,6 @@ function saidBy({ exitCode, stdout, stderr }: RunResult): string {
   return plain === '' ? `exit code ${exitCode}` : plain;
 }
 
-function adminFailed(what: string, result: RunResult): PkbackupError {
+export function adminFailed(what: string, result: RunResult): PkbackupError {
   return new PkbackupError('failed', `neo4j-admin ${what}: ${saidBy(result)}`);
 }

@@ -4,7 +4,7 @@ import { toolsOf } from '../backup-image.ts';
 import type { BackupFacts, Content, ContentReport, StoreContext } from '../store.ts';
 import { checkDatabases } from './admin.ts';
 import { StoreCounter } from './records.ts';
-import { formOf } from './restore.ts';
+import { formOf } from './restored.ts';
 
 export async function checkContent(
   content: Content,

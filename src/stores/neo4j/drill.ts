@@ -11,6 +11,7 @@ import {
   countsIn,
   type Database,
   type Neo4jServer,
+  toolsInContainer,
   waitUntilOnline,
 } from './server.ts';
 
@@ -44,7 +45,7 @@ export async function openNeo4jDrill(
     async serve() {
       if (server.named.isOther) await refuseOlderServer(docker, image.id, backup, signal);
       await server.start({ mountedAt: [mountedAt], env: environment }, async (container) => {
-        const asked = { docker, container, credentials: [], signal };
+        const asked = { tools: toolsInContainer(docker, container), credentials: [], signal };
         const { databases } = await waitUntilOnline(asked, startDeadlineMs);
         running = { server: asked, databases };
       });

@@ -100,7 +100,10 @@ async function openSessions(
   const server = await serverOf(docker, container, target, context);
   const names = databases.filter((name) => name !== databaseOfSystem);
   const opening = names.map(
-    async (name): Promise<[string, Session]> => [name, await openSession(server, name)],
+    async (name): Promise<[string, Session]> => [
+      name,
+      await openSession(server, { docker, id: container.id }, name),
+    ],
   );
   const opened = await Promise.allSettled(opening);
   const sessions = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));

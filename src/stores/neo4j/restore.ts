@@ -1,21 +1,40 @@
 // Restoring Neo4j: files are staged in the volume and swapped in by renaming; dumps are first loaded by neo4j-admin in a
 // container of its own, and what comes of it is staged in the same way. `neo4j-admin database load` itself deletes the
 // database before it reads the dump, so it is never let near the present data.
-import { nameOf } from '../../archive/tar-format.ts';
-import { scanTar } from '../../archive/tar-scan.ts';
 import { type Docker, isUp } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import type { Counts } from '../../words.ts';
 import { roomFor } from '../free-space.ts';
-import type { BackupFacts, Content, Restoration, RestoreOptions, StoreContext } from '../store.ts';
+import type {
+  BackupFacts,
+  Content,
+  Restoration,
+  RestoreOptions,
+  RestorePlan,
+  RestoreState,
+  ResumedRestore,
+  StoreContext,
+} from '../store.ts';
 import { volumeToRestore } from '../volume.ts';
 import { imagesFor, type Place } from '../volume-place.ts';
-import { planVolumeRestore } from '../volume-restore.ts';
+import { planVolumeRestore, resumeVolumeRestore } from '../volume-restore.ts';
 import { directoryToRestore, setupFor } from '../volume-setup.ts';
 import { loadAll, readLoaded, usualOwner, versionOfImage } from './admin.ts';
 import { type Data, findData, isNeo4j, type Neo4jTarget, ownerOfData } from './data.ts';
+import { planHostRestore, resumeHostRestore } from './host-restore.ts';
+import { isOnHost } from './on-host.ts';
 import { StoreCounter } from './records.ts';
-import { countDatabases, serverOf, waitUntilInUse, waitUntilOnline } from './server.ts';
+import { ownerIn, reowned } from './reown.ts';
+import {
+  checkRunning,
+  countsWithoutServer,
+  formOf,
+  refuseOlder,
+  refuseOtherCounts,
+  stagedCounts,
+  warnOfUsers,
+} from './restored.ts';
+import { serverOf } from './server.ts';
 
 export async function planNeo4jRestore(
   target: Neo4jTarget,
@@ -23,6 +42,7 @@ export async function planNeo4jRestore(
   options: RestoreOptions,
   context: StoreContext,
 ): Promise<Restoration> {
+  if (isOnHost(target)) return planHostRestore(target, backup, options, context);
   const docker = await context.docker();
   const { signal, emit, store } = context;
   const { beside, takesVolumeOptions } = options;
@@ -46,11 +66,13 @@ export async function planNeo4jRestore(
       'users and passwords come from the backup: NEO4J_AUTH of the container has no effect on them';
     emit({ type: 'step', store, message });
   }
-  const stage = restoration.stage.bind(restoration);
+  const owner = await ownerOfRestored(docker, place, restoration.plan, backup, signal);
+  const stageAs = restoration.stage.bind(restoration);
+  const stage = (content: Content) =>
+    stageAs(owner === undefined ? content : { tar: () => reowned(content.tar(), ownerIn(owner)) });
   const stageDumps = async (content: Content) => {
     if (image === undefined) throw noImage();
-    const owner = restoration.plan.replaces ? await ownerOfData(docker, place, signal) : usualOwner;
-    await using run = await loadAll({ docker, image, signal, owner }, content.tar());
+    await using run = await loadAll({ docker, image, signal, owner: owner ?? usualOwner }, content.tar());
     emit({ type: 'step', store, message: 'loaded the dumps in a container of their own' });
     await stage({ tar: () => readLoaded(docker, run, signal) });
     if (!counter.databases.includes('system')) warnOfUsers(context);
@@ -64,14 +86,28 @@ export async function planNeo4jRestore(
   });
 }
 
-/** The server makes that database anew when it starts. */
-function warnOfUsers({ emit, store }: StoreContext): void {
-  emit({
-    type: 'warning',
-    store,
-    message: 'the backup has no database "system": users, passwords and the other databases are made anew',
-    hint: 'the password is what NEO4J_AUTH of the container says, or "neo4j" until it is changed',
-  });
+/** Whose the present data is; of a server outside Docker the numbers mean others here. Undefined for those of the backup. */
+async function ownerOfRestored(
+  docker: Docker,
+  place: Place,
+  { replaces }: RestorePlan,
+  { source }: BackupFacts,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (replaces) return ownerOfData(docker, place, signal);
+  const isOfHost = source.path !== undefined && source.container === undefined && source.volume === undefined;
+  return isOfHost ? usualOwner : undefined;
+}
+
+export async function resumeNeo4jRestore(
+  target: Neo4jTarget,
+  state: RestoreState,
+  backup: BackupFacts,
+  context: StoreContext,
+): Promise<ResumedRestore> {
+  return isOnHost(target)
+    ? resumeHostRestore(target, state, backup, context)
+    : resumeVolumeRestore(state, context);
 }
 
 /** A container that is gone needs no asking for: its volume is in the metadata. */
@@ -115,7 +151,7 @@ async function imageToUse(
   return undefined;
 }
 
-/** Minor releases change the format of files and logs, and no server reads what a newer one wrote. */
+/** By its image. */
 export async function refuseOlderServer(
   docker: Docker,
   image: string,
@@ -123,52 +159,7 @@ export async function refuseOlderServer(
   signal: AbortSignal,
 ): Promise<void> {
   if (storeVersion === undefined) return;
-  const version = await versionOfImage({ docker, image, signal });
-  if (version === undefined || !isOlder(version, storeVersion)) return;
-  throw new PkbackupError(
-    'restore_failed',
-    `the backup is of Neo4j ${storeVersion}, the server is Neo4j ${version}: an older server cannot read it`,
-    { hint: `use an image of Neo4j ${storeVersion} or newer; nothing was touched` },
-  );
-}
-
-/** By major and minor release. */
-export function isOlder(version: string, than: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  const [otherMajor = 0, otherMinor = 0] = than.split('.').map(Number);
-  return major === otherMajor ? minor < otherMinor : major < otherMajor;
-}
-
-/** What the first file of the archive is says what all are. */
-export async function formOf(content: Content): Promise<'files' | 'dumps'> {
-  for await (const piece of scanTar(content.tar())) {
-    if (piece.type !== 'entry' || piece.entry.type !== 'file') continue;
-    return /^(\.\/)?[^/]+\.dump$/.test(nameOf(piece.entry)) ? 'dumps' : 'files';
-  }
-  return 'files';
-}
-
-/**
- * What is in the files; those of a paused server say nothing, but the server has said it. Undefined where it cannot be told.
- */
-function countsIn(counter: StoreCounter, { counts, quiesce }: BackupFacts): Counts | undefined {
-  return quiesce === 'pause' ? counts : counter.counts();
-}
-
-function refuseOtherCounts(counter: StoreCounter, backup: BackupFacts): void {
-  const { counts } = backup;
-  const staged = countsIn(counter, backup);
-  if (!staged) return;
-  const differences = Object.entries(staged).flatMap(([what, found]) =>
-    counts[what] === undefined || counts[what] === found
-      ? []
-      : [`expected ${counts[what]} ${what}, found ${found}`],
-  );
-  if (differences.length === 0) return;
-  throw new PkbackupError(
-    'bad_backup',
-    `what was staged is not what the metadata says: ${differences.join(', ')}`,
-  );
+  refuseOlder(await versionOfImage({ docker, image, signal }), storeVersion);
 }
 
 async function checkServer(
@@ -178,51 +169,16 @@ async function checkServer(
   { counter, backup }: { counter: StoreCounter; backup: BackupFacts },
   context: StoreContext,
 ): Promise<Counts> {
-  const { signal, emit, store } = context;
-  const staged = countsIn(counter, backup) ?? {};
+  const { signal } = context;
   const users = await docker.containersOf(place.source, { signal });
   const container = users.find((user) => isUp(user) && isNeo4j(user));
-  if (!container) {
-    const isPaused = backup.quiesce === 'pause';
-    const how = isPaused ? 'nothing was counted before one has recovered it' : 'its files alone were counted';
-    emit({ type: 'step', store, message: `no server runs on the restored data, so ${how}` });
-    return isPaused ? {} : staged;
-  }
+  if (!container) return countsWithoutServer(counter, backup, context);
+  const staged = stagedCounts(counter, backup) ?? {};
   const server = await serverOf(docker, container, target, context);
-  const facts = await waitUntilOnline(server).catch((error: unknown) => {
-    if (error instanceof PkbackupError && error.code === 'config') return undefined;
-    throw error;
-  });
-  if (!facts) {
-    const owner = await ownerOfData(docker, place, signal);
-    await waitUntilInUse(server, { databases: counter.databases, owner });
-    emit({
-      type: 'warning',
-      store,
-      message: `the databases are open, but the server refuses the password that pkbackup has: it has the users and passwords of the time of the backup, whatever NEO4J_AUTH of container "${container.name}" says`,
-      hint: 'use the password of that time (password_env of this store), or change it with ALTER USER; what was restored was counted in its files',
-    });
-    return staged;
-  }
-  const missing = counter.databases.filter(
-    (name) => !facts.databases.some((database) => database.name === name),
-  );
-  if (missing.length > 0)
-    throw wrong(`the server does not know the databases ${missing.map((name) => `"${name}"`).join(', ')}`);
-  const counts = await countDatabases(server, facts.databases);
-  refuseLost(staged, counts);
-  return counts;
+  const whatever = `, whatever NEO4J_AUTH of container "${container.name}" says`;
+  const owner = () => ownerOfData(docker, place, signal);
+  return checkRunning(server, { staged, databases: counter.databases, owner, whatever }, context);
 }
-
-/** The files were counted when they were staged; meanwhile clients may have written again, but nothing is empty. */
-function refuseLost(staged: Counts, counts: Counts): void {
-  for (const [what, expected] of Object.entries(staged)) {
-    const found = counts[what];
-    if (expected > 0 && found === 0) throw wrong(`expected ${expected} ${what}, the server has none`);
-  }
-}
-
-const wrong = (message: string) => new PkbackupError('restore_failed', message);
 
 function noImage(): PkbackupError {
   return new PkbackupError(

@@ -1,7 +1,8 @@
-// A Neo4j server, asked by cypher-shell inside its own container: no port has to be open, and the client fits the server.
-// The password goes by the environment of the command. It is the one that is configured, else NEO4J_PASSWORD of our own
-// environment, else what the container was given (NEO4J_AUTH), which is only valid on data that it was made with.
-import { type Container, type Docker, sleep } from '../../docker/index.ts';
+// A Neo4j server, asked by cypher-shell: inside its own container, where no port has to be open and the client fits the
+// server, or on this host (on-host.ts). The password goes by the environment of the command. It is the one that is configured,
+// else NEO4J_PASSWORD of our own environment, else what the container was given (NEO4J_AUTH), which is only valid on data
+// that it was made with.
+import { type Container, type Docker, type Finished, sleep } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import { readSecret, Secret } from '../../secret.ts';
 import type { Counts } from '../../words.ts';
@@ -15,9 +16,24 @@ export interface Login {
   readonly password_file?: string | undefined;
 }
 
+/** Where the programs of Neo4j run. */
+export interface Neo4jTools {
+  /** For people: `container "graph"`. */
+  readonly name: string;
+  /** What to type to see its log. */
+  readonly seeLog: string;
+  /** Of Bolt. */
+  readonly address: string;
+  run(
+    command: readonly [string, ...string[]],
+    options: { env?: Record<string, string>; user?: string; signal: AbortSignal },
+  ): Promise<Finished>;
+  /** False where there is nothing to wait for. */
+  isUp(signal: AbortSignal): Promise<boolean>;
+}
+
 export interface Neo4jServer {
-  readonly docker: Docker;
-  readonly container: Container;
+  readonly tools: Neo4jTools;
   /** In the order in which they are tried. */
   readonly credentials: readonly Credential[];
   readonly signal: AbortSignal;
@@ -47,7 +63,7 @@ export interface ServerFacts {
   readonly databases: readonly Database[];
 }
 
-const queryDeadlineMs = 120_000;
+export const queryDeadlineMs = 120_000;
 const onlineDeadlineMs = 300_000;
 export const databaseOfSystem = 'system';
 
@@ -55,23 +71,56 @@ export async function serverOf(
   docker: Docker,
   container: Container,
   login: Login,
-  { environment, signal }: StoreContext,
+  context: Asking,
 ): Promise<Neo4jServer> {
-  const configured = await readSecret({ env: login.password_env, file: login.password_file }, environment);
   const [initialUser = '', initialPassword] =
     /^([^/]+)\/([^/]+)/.exec(container.env.NEO4J_AUTH ?? '')?.slice(1) ?? [];
-  const user = login.user ?? environment.NEO4J_USER;
-  const given: [string | undefined, Secret | undefined, string][] = [
-    [user, configured, login.password_file ? 'password_file' : 'password_env'],
-    [user, secretOf(environment.NEO4J_PASSWORD), 'NEO4J_PASSWORD'],
-    [initialUser, secretOf(initialPassword), 'NEO4J_AUTH of the container'],
-  ];
-  const credentials = given.flatMap(([name, password, origin]) =>
-    password ? [{ user: name ?? 'neo4j', password, origin }] : [],
-  );
+  const initial = initialPassword
+    ? [
+        {
+          user: initialUser || 'neo4j',
+          password: new Secret(initialPassword),
+          origin: 'NEO4J_AUTH of the container',
+        },
+      ]
+    : [];
+  const credentials = await credentialsOf(login, initial, context);
+  return { tools: toolsInContainer(docker, container), credentials, signal: context.signal };
+}
+
+export type Asking = Pick<StoreContext, 'environment' | 'signal'>;
+
+/** In the order in which they are tried; `initial` are those of new data. */
+export async function credentialsOf(
+  login: Login,
+  initial: readonly Credential[],
+  { environment }: Pick<Asking, 'environment'>,
+): Promise<readonly Credential[]> {
+  const configured = await readSecret({ env: login.password_env, file: login.password_file }, environment);
+  const user = login.user ?? environment.NEO4J_USER ?? 'neo4j';
+  const origin = login.password_file ? 'password_file' : 'password_env';
   // What is configured is what is meant: to try others would only lock the account.
-  const meant = configured ? credentials.slice(0, 1) : credentials.slice(0, 2);
-  return { docker, container, credentials: meant, signal };
+  if (configured) return [{ user, password: configured, origin }];
+  const usual = secretOf(environment.NEO4J_PASSWORD);
+  const ofEnvironment = usual ? [{ user, password: usual, origin: 'NEO4J_PASSWORD' }] : [];
+  return [...ofEnvironment, ...initial].slice(0, 2);
+}
+
+export function toolsInContainer(docker: Docker, { id, name }: Container): Neo4jTools {
+  return {
+    name: `container "${name}"`,
+    seeLog: `docker logs ${name}`,
+    address: 'bolt://localhost:7687',
+    run: (command, { env = {}, user, signal }) =>
+      docker.exec(id, {
+        command,
+        env,
+        ...(user === undefined ? {} : { user }),
+        deadlineMs: queryDeadlineMs,
+        signal,
+      }),
+    isUp: async (signal) => (await docker.container(id, { signal }))?.state === 'running',
+  };
 }
 
 const secretOf = (text: string | undefined): Secret | undefined => (text ? new Secret(text) : undefined);
@@ -161,7 +210,7 @@ export async function waitUntilOnline(
     if (!(seen instanceof PkbackupError)) {
       const waiting = seen.databases.find(({ requested, current }) => requested !== current);
       if (!waiting) return seen;
-      if (waiting.message !== '' || performance.now() > giveUpAt) throw notOnline(server.container, waiting);
+      if (waiting.message !== '' || performance.now() > giveUpAt) throw notOnline(server.tools, waiting);
     } else if (performance.now() > giveUpAt) throw seen;
     await sleep(500, server.signal);
   }
@@ -175,50 +224,41 @@ export async function waitUntilInUse(
   const giveUpAt = performance.now() + onlineDeadlineMs;
   while (!(await areInUse(server, data))) {
     await refuseEnded(server);
-    if (performance.now() > giveUpAt) throw notOnline(server.container, undefined);
+    if (performance.now() > giveUpAt) throw notOnline(server.tools, undefined);
     await sleep(1000, server.signal);
   }
 }
 
-async function refuseEnded({ docker, container, signal }: Neo4jServer): Promise<void> {
-  const now = await docker.container(container.id, { signal });
-  if (now?.state !== 'running') throw notOnline(container, undefined);
+async function refuseEnded({ tools, signal }: Neo4jServer): Promise<void> {
+  if (!(await tools.isUp(signal))) throw notOnline(tools, undefined);
 }
 
 /** A database that could not be opened is not in use, although HTTP and Bolt answer. */
 async function areInUse(
-  { docker, container, signal }: Neo4jServer,
+  { tools, signal }: Neo4jServer,
   { databases, owner }: { readonly databases: readonly string[]; readonly owner: string },
 ): Promise<boolean> {
-  const { stdout } = await docker.exec(container.id, {
-    command: ['neo4j-admin', 'database', 'info', '--format=json'],
-    user: owner,
-    deadlineMs: queryDeadlineMs,
-    signal,
-  });
+  const command = ['neo4j-admin', 'database', 'info', '--format=json'] as const;
+  const { stdout } = await tools.run(command, { user: owner, signal });
   const text = stdout.toString('utf8');
   return databases.every((name) => text.includes(`"databaseName":${JSON.stringify(name)},"inUse":"true"`));
 }
 
-function notOnline({ name }: Container, database: Database | undefined): PkbackupError {
+function notOnline({ name, seeLog }: Neo4jTools, database: Database | undefined): PkbackupError {
   const what = database
-    ? `database "${database.name}" in container "${name}" is ${database.current}${database.message ? `: ${database.message}` : ''}`
-    : `container "${name}" does not serve`;
-  return new PkbackupError('unhealthy', what, { hint: `see docker logs ${name}` });
+    ? `database "${database.name}" in ${name} is ${database.current}${database.message ? `: ${database.message}` : ''}`
+    : `${name} does not serve`;
+  return new PkbackupError('unhealthy', what, { hint: `see ${seeLog}` });
 }
 
 export type Row = Record<string, string | undefined>;
 
 /** All statements in one call, because each starts a JVM. Rows of all of them, by the names of their columns. */
 async function ask(server: Neo4jServer, database: string, statements: readonly string[]): Promise<Row[]> {
-  const { docker, container, signal } = server;
+  const { tools, signal } = server;
   return await loggedIn(server, async (env) => {
-    const { exitCode, stdout, stderr } = await docker.exec(container.id, {
-      command: [...cypherShell(database), `${statements.join(';\n')};`],
-      env,
-      deadlineMs: queryDeadlineMs,
-      signal,
-    });
+    const command = [...cypherShell(tools, database), `${statements.join(';\n')};`] as const;
+    const { exitCode, stdout, stderr } = await tools.run(command, { env, signal });
     return exitCode === 0 ? { answer: parseTables(stdout.toString('utf8')) } : { refusal: stderr };
   });
 }
@@ -227,7 +267,7 @@ type Attempt<Answer> = { readonly answer: Answer } | { readonly refusal: string 
 
 /** With each of the credentials in turn, as long as the server refuses them; `env` is for cypher-shell. */
 export async function loggedIn<Answer>(
-  { container, credentials }: Neo4jServer,
+  { tools, credentials }: Neo4jServer,
   attempt: (env: Record<string, string>) => Promise<Attempt<Answer>>,
 ): Promise<Answer> {
   const tried: Credential[] = [];
@@ -238,23 +278,20 @@ export async function loggedIn<Answer>(
     const result = await attempt(env);
     if ('answer' in result) return result.answer;
     const said = result.refusal.trim().split('\n').at(-1) ?? '';
-    if (!/unauthorized|incorrect authentication|must be changed/i.test(said))
-      throw cannotAsk(container, said);
+    if (!/unauthorized|incorrect authentication|must be changed/i.test(said)) throw cannotAsk(tools, said);
     if (credential) tried.push(credential);
   }
-  throw wrongPassword(container, tried);
+  throw wrongPassword(tools, tried);
 }
 
-export const cypherShell = (database: string): [string, ...string[]] => [
-  'cypher-shell',
-  '--non-interactive',
-  '--format',
-  'plain',
-  ...address(database),
-];
-
 /** Not `neo4j://`, which would follow the address that the server tells its clients outside. */
-const address = (database: string): string[] => ['-a', 'bolt://localhost:7687', '-d', database];
+export const cypherShell = (
+  { address }: Pick<Neo4jTools, 'address'>,
+  database: string,
+): [string, ...string[]] => [
+  'cypher-shell',
+  ...['--non-interactive', '--format', 'plain', '-a', address, '-d', database],
+];
 
 /** Blocks of a line of column names and a line per row; strings are quoted, the rest is bare. */
 export function parseTables(text: string): Row[] {
@@ -274,21 +311,21 @@ function valuesOf(line: string): string[] {
   return [...found].map(([, quoted, bare]) => quoted?.replace(/\\(.)/g, '$1') ?? bare ?? '');
 }
 
-function cannotAsk({ name }: Container, said: string): PkbackupError {
+function cannotAsk({ name, seeLog }: Neo4jTools, said: string): PkbackupError {
   return new PkbackupError(
     'unhealthy',
-    `the server in container "${name}" cannot be asked: ${said || 'cypher-shell says nothing'}`,
+    `the server in ${name} cannot be asked: ${said || 'cypher-shell says nothing'}`,
     {
-      hint: `see docker logs ${name}`,
+      hint: `see ${seeLog}`,
     },
   );
 }
 
-function wrongPassword({ name }: Container, tried: readonly Credential[]): PkbackupError {
+function wrongPassword({ name }: Neo4jTools, tried: readonly Credential[]): PkbackupError {
   const [first] = tried;
   const message = first
-    ? `the server in container "${name}" refuses the password of user "${first.user}" (from ${tried.map(({ origin }) => origin).join(', then ')})`
-    : `the server in container "${name}" asks for a password`;
+    ? `the server in ${name} refuses the password of user "${first.user}" (from ${tried.map(({ origin }) => origin).join(', then ')})`
+    : `the server in ${name} asks for a password`;
   return new PkbackupError('config', message, {
     hint: 'set user and password_env (or password_file) of this store; NEO4J_AUTH of the container counts only for the first start on new data',
   });

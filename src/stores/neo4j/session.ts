@@ -1,7 +1,7 @@
 // A cypher-shell that has started, has connected and waits for its questions: to start one takes seconds. It reads all of
 // its input before it does any of it, so what it reads first asks one thing, and then for a file: what we say later.
 import { messageOf } from '../../errors.ts';
-import { Conversation } from '../conversation.ts';
+import { Conversation, type Speaker } from '../conversation.ts';
 import { cypherShell, loggedIn, type Neo4jServer, parseTables, type Row } from './server.ts';
 
 export interface Session extends AsyncDisposable {
@@ -17,10 +17,14 @@ const answersIn = (text: string) => (/^"pkbackup has asked"\r?\n/m.test(text) ? 
 const script = `exec 3<&0; printf '%s\\n' "$0" | "$@"`;
 
 /** Throws as `ask` of a server does. */
-export async function openSession(server: Neo4jServer, database: string): Promise<Session> {
-  const { docker, container, signal } = server;
-  const shell = cypherShell(database);
-  const speaker = { name: shell[0], docker, id: container.id, signal } as const;
+export async function openSession(
+  server: Neo4jServer,
+  place: Pick<Speaker, 'docker' | 'id'>,
+  database: string,
+): Promise<Session> {
+  const { tools, signal } = server;
+  const shell = cypherShell(tools, database);
+  const speaker = { name: shell[0], signal, ...place } as const;
   return await loggedIn(server, async (env) => {
     const talk = new Conversation({ ...speaker, command: ['sh', '-c', script, first, ...shell], env });
     try {
