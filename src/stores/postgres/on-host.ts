@@ -1,10 +1,10 @@
 // The tools of this host, and a server that is reached by its address: over the network, or by its socket.
 import { statfs } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import type { Finished } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import { type StreamedProgram, streamProgram } from '../../process.ts';
 import { hideFromTexts, readSecret, Secret, withoutSecrets } from '../../secret.ts';
+import { runHostProgram } from '../host-program.ts';
 import type { StoreContext } from '../store.ts';
 import type { Command, Environment, ServerTarget, Tools } from './server.ts';
 
@@ -23,7 +23,6 @@ export interface Address {
 
 const defaultPort = 5432;
 const connectSeconds = '15';
-const smallOutputBytes = 16 * 1024 * 1024;
 const shortMs = 60_000;
 
 /** What of a URL may follow the question mark, and the variable that libpq takes it by. */
@@ -106,14 +105,18 @@ export function toolsOnHost(
   { environment }: StoreContext,
 ): Tools {
   const base = baseOf(environment);
+  const fileOf = (tool: string) => (directory === undefined ? tool : join(directory, tool));
+  const allOf = (env: Environment) => ({ PGCONNECT_TIMEOUT: connectSeconds, ...base, ...env });
   const start = (command: Command, env: Environment, signal: AbortSignal, stdin?: AsyncIterable<Buffer>) => {
     const [tool, ...args] = command;
-    const file = directory === undefined ? tool : join(directory, tool);
-    const all = { PGCONNECT_TIMEOUT: connectSeconds, ...base, ...env };
-    return { tool, run: streamProgram([file, ...args], { environment: all, signal, stdin }) };
+    return {
+      tool,
+      run: streamProgram([fileOf(tool), ...args], { environment: allOf(env), signal, stdin }),
+    };
   };
   return {
-    run: (command, env, signal) => runShort(command[0], start(command, env, deadline(signal)).run),
+    run: ([tool, ...args], env, signal) =>
+      runHostProgram([fileOf(tool), ...args], { environment: allOf(env), deadlineMs: shortMs, signal }),
     stream: (command, env, signal, stdin) => streamOf(start(command, env, signal, stdin)),
     takesStdin: true,
     feed: async (command, input, env, signal) => gather(streamOf(start(command, env, signal, input))),
@@ -124,32 +127,12 @@ export function toolsOnHost(
   };
 }
 
-const deadline = (signal: AbortSignal): AbortSignal =>
-  AbortSignal.any([signal, AbortSignal.timeout(shortMs)]);
-
 /** All but what would lead the tools elsewhere; where a password file or a certificate is, is the user's own affair. */
 function baseOf(environment: StoreContext['environment']): Record<string, string> {
   const entries = Object.entries(withoutSecrets(environment));
   return Object.fromEntries(
     entries.filter(([name]) => !/^PG/.test(name) || /^PG(PASSFILE|SSL|GSS|KRB)/.test(name)),
   );
-}
-
-async function runShort(tool: string, { stdout, ended }: StreamedProgram): Promise<Finished> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stdout) {
-    size += chunk.length;
-    if (size > smallOutputBytes) throw new PkbackupError('failed', `run "${tool}": the output is over 16 MB`);
-    parts.push(chunk);
-  }
-  const { how, exitCode, message, stderr } = await ended;
-  const isMissing = how === 'not-started';
-  return {
-    exitCode: isMissing ? 127 : (exitCode ?? 1),
-    stdout: Buffer.concat(parts),
-    stderr: stderr || message,
-  };
 }
 
 async function* streamOf({ tool, run }: { tool: string; run: StreamedProgram }): AsyncGenerator<Buffer> {

@@ -1,0 +1,47 @@
+// Whether a server without Docker runs, and when it serves what it was started on.
+import { sleep } from '../../docker/index.ts';
+import { PkbackupError } from '../../errors.ts';
+import { ifLoaded } from './loaded.ts';
+import type { HostServer } from './on-host.ts';
+
+const pingMs = 10_000;
+const loadDeadlineMs = 30 * 60_000;
+/** From the end of its start to the moment in which it listens, or after it has ended. */
+const silenceMs = 20_000;
+
+/** Only a refused connection says that it does not. */
+export async function isRunning(server: HostServer): Promise<boolean> {
+  const env = {};
+  try {
+    const { exitCode, stdout, stderr } = await server.run(['-e', 'PING'], env, {
+      deadlineMs: pingMs,
+      signal: server.signal,
+    });
+    if (exitCode === 126 || exitCode === 127) throw server.noClient();
+    return !isRefused(`${stdout}${stderr}`);
+  } catch (error) {
+    server.signal.throwIfAborted();
+    if (error instanceof PkbackupError && error.code === 'failed') return true;
+    throw error;
+  }
+}
+
+const isRefused = (said: string): boolean =>
+  /Could not connect.*: (Connection refused|No such file or directory)/.test(said);
+
+/** Throws `unhealthy` where it does not load what it finds. */
+export async function untilServing(server: HostServer): Promise<void> {
+  const giveUpAt = performance.now() + loadDeadlineMs;
+  let heardAt = performance.now();
+  for (let waitMs = 50; ; waitMs = Math.min(1000, waitMs * 1.5)) {
+    if (await ifLoaded(async () => server, server)) return;
+    if (await isRunning(server)) heardAt = performance.now();
+    const now = performance.now();
+    if (now - heardAt > silenceMs || now > giveUpAt) throw cannotLoad(server);
+    await sleep(waitMs, server.signal);
+  }
+}
+
+function cannotLoad({ where }: HostServer): PkbackupError {
+  return new PkbackupError('unhealthy', `${where} does not load its data`, { hint: 'see its log' });
+}
