@@ -133,7 +133,7 @@ export const falkordb: Store<FalkordbTarget> = {
   async planRestore(target, backup, options, context) {
     const beside = target[besideKey];
     if (beside && 'directory' in beside) {
-      return planRestoreToDirectory(beside.directory, target, backup, context);
+      return planRestoreToDirectory(beside, backup, context);
     }
     if (!isInContainer(target)) return planHostRestore(target, backup, context);
     return planFalkordbRestore({ ...target, [besideKey]: beside }, backup, options, context);

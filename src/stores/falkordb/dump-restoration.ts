@@ -77,6 +77,9 @@ export function restorationOf(parts: DumpRestore): Restoration {
   };
 }
 
+/** The server that `stage` freezes: the id of a container, or an address. */
+export const serverSchema = z.object({ server: z.string().optional() });
+
 const savedSchema = z.object({
   /** Saved by `stage`, so that it is all of the previous data. */
   dump: z.string().optional(),

@@ -16,15 +16,15 @@ import type {
 } from '../store.ts';
 import { type Connection, connect, thawIfRunning } from './connection.ts';
 import { countsOf, type DumpWatch, dumpName } from './dump.ts';
-import { restorationOf, resumedOf } from './dump-restoration.ts';
+import { restorationOf, resumedOf, serverSchema } from './dump-restoration.ts';
 import { findHostData, type HostData, printOfDump, refuseUnreplaced } from './host-files.ts';
-import { isRunning, untilServing } from './host-server.ts';
 import type { HostTarget } from './host-store.ts';
 import { compareLoaded } from './loaded.ts';
 import { askPresent, presentUse } from './look.ts';
-import { connectOnHost, type HostServer } from './on-host.ts';
-import { defaultFiles } from './restore-target.ts';
+import { connectOnHost, type ServerOnHost } from './on-host.ts';
+import { type BesideOnHost, defaultFiles } from './restore-target.ts';
 import type { DataFiles } from './server.ts';
+import { isRunning, untilServing } from './serving.ts';
 import { type Owner, stagedDump } from './staged-dump.ts';
 import { formatsOf, refuseNewer } from './versions.ts';
 
@@ -44,7 +44,7 @@ export async function planHostRestore(
   const files = running?.files ?? (await guessFiles(server, target, backup));
   const data = await findHostData(server, files, target.data_path);
   await refuseOtherData(server, data, files);
-  const owner = await ownerOf(data);
+  const owner = await ownerOf(data, files);
   await refuseNoRight(server, data, owner);
   const names = [files.dump, files.appendDirectory, files.appendFile];
   // A directory counts files, and the swap leaves alone what is not the server's data.
@@ -60,7 +60,7 @@ export async function planHostRestore(
       ...(neededBytes === undefined ? {} : { neededBytes: neededBytes + presentBytes }),
       target: `${server.where}, ${plan.target}`,
     },
-    ownState: {},
+    ownState: running ? { server: server.url } : {},
     backup,
     dump: files.dump,
     running,
@@ -80,14 +80,13 @@ export async function planHostRestore(
   });
 }
 
-/** `target` is the server, if any is configured. */
 export async function planRestoreToDirectory(
-  directory: string,
-  target: Connection,
+  { directory, like }: BesideOnHost,
   backup: BackupFacts,
   context: StoreContext,
 ): Promise<Restoration> {
-  const appendOnly = (await hasLog(target, context)) ?? backup.source.append_only ?? false;
+  const known = like && (await hasLog(like, context));
+  const appendOnly = known ?? backup.source.append_only ?? false;
   const files = { ...defaultFiles, directory, appendOnly };
   const facts = { ...backup, counts: {} };
   const base = await planDirectoryRestore({ path: directory }, facts, { beside: true }, context);
@@ -115,8 +114,11 @@ export async function resumeHostRestore(
   backup: BackupFacts,
   context: StoreContext,
 ): Promise<ResumedRestore> {
+  const { server } = serverSchema.parse(state);
   const base = await resumeDirectoryRestore({ path: '' }, state, { ...backup, counts: {} }, context);
-  return resumedOf(base, state, () => thawIfRunning(target, context));
+  return resumedOf(base, state, async () => {
+    if (server !== undefined) await thawIfRunning(target, context);
+  });
 }
 
 async function* stagedTar(
@@ -130,7 +132,7 @@ async function* stagedTar(
 
 /** As servers are set up, and as the backup knew this one. A log that is there would win over the dump. */
 async function guessFiles(
-  { where, url }: HostServer,
+  { where, url }: ServerOnHost,
   { data_path: directory }: HostTarget,
   { source }: BackupFacts,
 ): Promise<DataFiles> {
@@ -144,15 +146,15 @@ async function guessFiles(
   return { ...defaultFiles, directory, dump, appendOnly };
 }
 
-function warnOfRest({ where }: HostServer, { emit, store }: StoreContext): void {
+function warnOfRest({ where }: ServerOnHost, { emit, store }: StoreContext): void {
   const message = `${where} was not running, so nothing has loaded the restored data yet`;
   emit({ type: 'warning', store, message, hint: 'start it' });
 }
 
 /** Undefined where nothing can be asked: then the backup says how it was. */
-async function hasLog(target: Connection, context: StoreContext): Promise<boolean | undefined> {
+async function hasLog(server: Connection, context: StoreContext): Promise<boolean | undefined> {
   const present = await askPresent(
-    () => connect(target, context),
+    () => connect(server, context),
     () => true,
     context,
   );
@@ -162,7 +164,7 @@ async function hasLog(target: Connection, context: StoreContext): Promise<boolea
 const magic = 'REDIS';
 
 /** What is seen without a save; the save before the swap shows the rest. */
-async function refuseOtherData({ where }: HostServer, { directory, dump }: HostData, files: DataFiles) {
+async function refuseOtherData({ where }: ServerOnHost, { directory, dump }: HostData, files: DataFiles) {
   const log = join(directory, files.appendDirectory);
   if (files.appendOnly && (await sizeOf(log)) === undefined) {
     throw notItsData(`${where} writes a log, and there is no "${log}"`);
@@ -177,15 +179,25 @@ async function headOf(path: string): Promise<string> {
   return buffer.toString('latin1', 0, bytesRead);
 }
 
-/** Those of the present dump; of a server that has none yet, those of its directory. */
-async function ownerOf({ directory, dump }: HostData): Promise<Owner> {
-  const present = await stat(dump).catch(() => undefined);
+/** Those of the present dump and log; of a server that has none yet, those of its directory. */
+async function ownerOf({ directory, dump }: HostData, { appendDirectory }: DataFiles): Promise<Owner> {
+  const attributes = (path: string) =>
+    stat(path).then(
+      ({ uid, gid, mode }) => ({ uid, gid, mode: mode & 0o7777 }),
+      () => undefined,
+    );
+  const present = await attributes(dump);
+  const log = await attributes(join(directory, appendDirectory));
   const { uid, gid } = present ?? (await stat(directory));
-  return present ? { uid, gid, mode: present.mode & 0o7777 } : { uid, gid };
+  return { uid, gid, ...(present && { mode: present.mode }), ...(log && { logMode: log.mode }) };
 }
 
 /** Only root can give files away, and the server has to read what is restored. */
-async function refuseNoRight({ where }: HostServer, { directory }: HostData, { uid }: Owner): Promise<void> {
+async function refuseNoRight(
+  { where }: ServerOnHost,
+  { directory }: HostData,
+  { uid }: Owner,
+): Promise<void> {
   const me = process.getuid?.();
   const isAllowed = await access(directory, constants.W_OK).then(
     () => true,

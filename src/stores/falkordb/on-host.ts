@@ -6,7 +6,7 @@ import { runHostProgram } from '../host-program.ts';
 import type { StoreContext } from '../store.ts';
 import type { Credentials, FalkordbServer } from './server.ts';
 
-export interface HostServer extends FalkordbServer {
+export interface ServerOnHost extends FalkordbServer {
   /** Without user, password and query. */
   readonly url: string;
 }
@@ -45,7 +45,7 @@ const parameters: Readonly<Record<string, string>> = {
 export async function connectOnHost(
   connection: HostConnection,
   { environment, signal }: Pick<StoreContext, 'environment' | 'signal'>,
-): Promise<HostServer> {
+): Promise<ServerOnHost> {
   const { url_env, tools, user, password_env: env, password_file: file } = connection;
   const secret = await readSecret({ env: url_env }, environment);
   const address = secret ? addressIn(secret, url_env ?? '') : plainAddress(connection);

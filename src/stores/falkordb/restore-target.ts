@@ -8,6 +8,7 @@ import type { BackupFacts, RestoreOptions, StoreContext } from '../store.ts';
 import { volumeName } from '../volume.ts';
 import { imagesFor, type Place } from '../volume-place.ts';
 import { directoryToRestore } from '../volume-setup.ts';
+import type { Connection } from './connection.ts';
 import { type ContainerConnection, type ContainerServer, connectInContainer } from './in-container.ts';
 import { askPresent } from './look.ts';
 import { type Expected, findMount, placeOn } from './place.ts';
@@ -43,8 +44,10 @@ export interface BesideInDocker {
 }
 
 export interface BesideOnHost {
-  /** A directory that is empty or missing. */
+  /** One that is empty or missing. */
   readonly directory: string;
+  /** The configured server: the one that will use the directory is taken to be like it. */
+  readonly like?: Connection | undefined;
 }
 
 export type Wanted = ContainerConnection & Expected & { readonly [besideKey]?: BesideInDocker | undefined };

@@ -2,7 +2,6 @@
 // (a server that stops writes its own dump, so never before), and loaded at the start. A server with `appendonly yes`
 // ignores the dump, so it gets it as the base of a new log too. What else lies in the directory (ACL files ...) stays.
 import { basename } from 'node:path/posix';
-import { z } from 'zod';
 import { endOfArchive, padding } from '../../archive/tar-format.ts';
 import { scanTar } from '../../archive/tar-scan.ts';
 import { PkbackupError } from '../../errors.ts';
@@ -21,7 +20,7 @@ import { planVolumeRestore, resumeVolumeRestore } from '../volume-restore.ts';
 import { setupFor } from '../volume-setup.ts';
 import { thawIfRunning } from './connection.ts';
 import { countsOf, type DumpWatch, dumpName } from './dump.ts';
-import { restorationOf, resumedOf } from './dump-restoration.ts';
+import { restorationOf, resumedOf, serverSchema } from './dump-restoration.ts';
 import { awaitLoaded } from './loaded.ts';
 import { presentUse } from './look.ts';
 import { findRestoreTarget, type RestoreTarget, type Wanted } from './restore-target.ts';
@@ -97,9 +96,6 @@ export async function resumeFalkordbRestore(
     if (server !== undefined) await thawIfRunning({ ...target, container: server }, context);
   });
 }
-
-/** Beside what a restore into a volume makes: the container that `stage` freezes. */
-const serverSchema = z.object({ server: z.string().optional() });
 
 interface Extras {
   /** Owner of the data directory, which is whom the server runs as; undefined where there is none yet. */

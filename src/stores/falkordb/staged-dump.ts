@@ -6,7 +6,11 @@ import type { Content, Snapshot } from '../store.ts';
 import { countsOf, type DumpWatch, dumpAlone, pickDump } from './dump.ts';
 import type { DataFiles } from './server.ts';
 
-export type Owner = Pick<TarEntry, 'uid' | 'gid'> & { readonly mode?: number };
+/** And modes, where what is replaced has any. */
+export interface Owner extends Pick<TarEntry, 'uid' | 'gid'> {
+  readonly mode?: number;
+  readonly logMode?: number;
+}
 
 /** Without the end of a tar. `name` is that of the dump in a data directory; `owner` is the archive's where it is missing. */
 export async function* stagedDump(
@@ -16,19 +20,20 @@ export async function* stagedDump(
 ): AsyncGenerator<Buffer> {
   let dump: TarEntry | undefined;
   yield* pickDump(content.tar(), name, watch, (entry) => {
-    dump = { ...entry, ...owner, path: Buffer.from(files.dump) };
+    const { logMode: _, ...own } = owner ?? {};
+    dump = { ...entry, ...own, path: Buffer.from(files.dump) };
     return dump;
   });
-  if (files.appendOnly && dump) yield* newLog(dump, files);
+  if (files.appendOnly && dump) yield* newLog(dump, files, owner?.logMode);
 }
 
 /** Neither of the two names of the file is ever written to: Redis replaces dumps and removes bases. */
-function* newLog(dump: TarEntry, files: DataFiles): Generator<Buffer> {
+function* newLog(dump: TarEntry, files: DataFiles, mode = 0o755): Generator<Buffer> {
   const { uid, gid, mtime } = dump;
   const base = `${files.appendFile}.1.base.rdb`;
   const manifest = Buffer.from(`file ${base} seq 1 type b\n`);
   const place = (name: string) => Buffer.from(`${files.appendDirectory}/${name}`);
-  yield encodeEntry({ ...directoryEntry(`${files.appendDirectory}/`, 0o755), uid, gid });
+  yield encodeEntry({ ...directoryEntry(`${files.appendDirectory}/`, mode), uid, gid });
   yield encodeEntry({
     path: place(base),
     type: 'link',
@@ -43,7 +48,7 @@ function* newLog(dump: TarEntry, files: DataFiles): Generator<Buffer> {
     path: place(`${files.appendFile}.manifest`),
     type: 'file',
     size: manifest.length,
-    mode: 0o644,
+    mode: 0o644 & mode,
     uid,
     gid,
     mtime,

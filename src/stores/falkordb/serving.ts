@@ -2,7 +2,7 @@
 import { sleep } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import { ifLoaded } from './loaded.ts';
-import type { HostServer } from './on-host.ts';
+import type { ServerOnHost } from './on-host.ts';
 
 const pingMs = 10_000;
 const loadDeadlineMs = 30 * 60_000;
@@ -10,7 +10,7 @@ const loadDeadlineMs = 30 * 60_000;
 const silenceMs = 20_000;
 
 /** Only a refused connection says that it does not. */
-export async function isRunning(server: HostServer): Promise<boolean> {
+export async function isRunning(server: ServerOnHost): Promise<boolean> {
   const env = {};
   try {
     const { exitCode, stdout, stderr } = await server.run(['-e', 'PING'], env, {
@@ -30,7 +30,7 @@ const isRefused = (said: string): boolean =>
   /Could not connect.*: (Connection refused|No such file or directory)/.test(said);
 
 /** Throws `unhealthy` where it does not load what it finds. */
-export async function untilServing(server: HostServer): Promise<void> {
+export async function untilServing(server: ServerOnHost): Promise<void> {
   const giveUpAt = performance.now() + loadDeadlineMs;
   let heardAt = performance.now();
   for (let waitMs = 50; ; waitMs = Math.min(1000, waitMs * 1.5)) {
@@ -42,6 +42,6 @@ export async function untilServing(server: HostServer): Promise<void> {
   }
 }
 
-function cannotLoad({ where }: HostServer): PkbackupError {
+function cannotLoad({ where }: ServerOnHost): PkbackupError {
   return new PkbackupError('unhealthy', `${where} does not load its data`, { hint: 'see its log' });
 }
