@@ -29,7 +29,7 @@ export async function openRun(
     ...(wait !== undefined && { lockWaitMs: duration('--wait', wait) }),
   };
   if (!heals) return run;
-  const { done } = await recover(run, { clientsRelease: config?.clientsRelease, leavesGuards });
+  const { done } = await recover(run, { clientsRelease: config?.clientsRelease, stores, leavesGuards });
   for (const { message } of done) session.emit({ type: 'warning', message });
   return { ...run, docker: dockerWithoutOrphans(run) };
 }

@@ -11,12 +11,13 @@ export interface RecoverFlags {
 
 export async function runRecover(session: Session, flags: RecoverFlags): Promise<number> {
   const run = await openRun(session, 'recover', { heals: false });
-  const { config } = await session.settings();
+  const { config, stores } = await session.settings();
   const { done, ok } = await recover(run, {
     dryRun: flags.dryRun === true,
     withHelpers: true,
     isAsked: true,
     clientsRelease: config?.clientsRelease,
+    stores,
   });
   session.answer({
     text: () => (done.length === 0 ? ['nothing to recover'] : done.map(({ message }) => oneLine(message))),

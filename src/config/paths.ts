@@ -7,12 +7,15 @@ export function absolutePath(path: string, directory: string): string {
 }
 
 /**
- * In the keys of every kind, `path` and keys that end in `_file` are paths of this host; any other key
+ * In the keys of every kind, `path` `home` and keys that end in `_file` are paths of this host; any other key
  * (`data_path` ...) means something inside a container and stays as it is.
  */
 export function absolutePaths(keys: Record<string, unknown>, directory: string): Record<string, unknown> {
   const entries = Object.entries(keys).map(([key, value]) => {
-    const isHostPath = (key === 'path' || key.endsWith('_file')) && typeof value === 'string' && value !== '';
+    const isHostPath =
+      (key === 'path' || key === 'home' || key.endsWith('_file')) &&
+      typeof value === 'string' &&
+      value !== '';
     return [key, isHostPath ? absolutePath(value, directory) : value];
   });
   return Object.fromEntries(entries);

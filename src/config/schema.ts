@@ -63,6 +63,9 @@ export const commonStoreSchema = z.object({
   time_zone: timeZoneSchema.optional(),
   ...storeExpectationShape,
   hooks: hooksSchema.optional(),
+  /** Programs for a server on this host. */
+  stop: commandSchema.optional(),
+  start: commandSchema.optional(),
   clients: z.array(text).min(1).optional(),
   hold_dependents: z.boolean().optional(),
 });

@@ -1,13 +1,15 @@
 // One entry of `stores:`: the keys that every store may have, and those of its kind, each by its own schema.
+import type { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { assertStoreName } from '../repository/index.ts';
 import { storeOf } from '../stores/index.ts';
-import { hooksOf } from './commands.ts';
+import type { Store } from '../stores/store.ts';
+import { commandLine, hooksOf } from './commands.ts';
 import { expectationsOf } from './expectations.ts';
 import { checked, type Issue } from './issues.ts';
 import { absolutePaths } from './paths.ts';
 import { commonStoreSchema } from './schema.ts';
-import type { ConfiguredStore } from './types.ts';
+import type { ConfiguredStore, ServerPrograms } from './types.ts';
 
 const commonKeys = Object.keys(commonStoreSchema.shape);
 
@@ -38,6 +40,8 @@ export function readStoreEntry(
   }
   const own = Object.fromEntries(Object.entries(entry).filter(([key]) => !commonKeys.includes(key)));
   const target = checked(store.schema, absolutePaths(own, directory), path, issues, commonKeys);
+  const server = serverPrograms(common, directory);
+  issues.push(...serverIssues(common, path, target !== undefined && isOnHost(store, target)));
   if (issues.length > before) return undefined;
   return {
     name,
@@ -54,9 +58,40 @@ export function readStoreEntry(
     ...(time_zone !== undefined && { timeZone: time_zone }),
     ...(expects !== undefined && { expects }),
     ...(hooks !== undefined && { hooks: hooksOf(hooks, directory) }),
+    ...(server !== undefined && { server }),
     ...(clients !== undefined && { clients }),
     ...(hold_dependents !== undefined && { holdDependents: hold_dependents }),
   };
+}
+
+type Common = z.infer<typeof commonStoreSchema>;
+
+/** To stop or to start a server may take a checkpoint, or the replay of a log. */
+const serverDeadlineMs = 10 * 60_000;
+
+function serverPrograms({ stop, start }: Common, directory: string): ServerPrograms | undefined {
+  if (stop === undefined || start === undefined) return undefined;
+  return {
+    stop: commandLine(stop, directory, serverDeadlineMs),
+    start: commandLine(start, directory, serverDeadlineMs),
+  };
+}
+
+/** What is stopped must be started by somebody; containers are stopped and started by Docker. */
+function serverIssues({ stop, start, kind }: Common, path: readonly string[], isHost: boolean): Issue[] {
+  if (stop === undefined && start === undefined) return [];
+  const there = stop === undefined ? 'start' : 'stop';
+  if (stop === undefined || start === undefined) {
+    return [{ path: [...path, there], message: `needs ${there === 'stop' ? 'start' : 'stop'} beside it` }];
+  }
+  if (isHost) return [];
+  return [
+    { path: [...path, there], message: `is for a server on this host alone, which this ${kind} is not` },
+  ];
+}
+
+function isOnHost(store: Store, target: unknown): boolean {
+  return store.hostServer?.(target, { environment: {} }) !== undefined;
 }
 
 function nameIssues(name: string, path: readonly string[]): Issue[] {

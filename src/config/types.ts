@@ -19,6 +19,13 @@ export interface Hooks {
   readonly onError?: CommandLine;
 }
 
+/** For a server on this host, outside Docker. */
+export interface ServerPrograms {
+  readonly stop: CommandLine;
+  /** MUST be fit to run where it runs already. */
+  readonly start: CommandLine;
+}
+
 /** What `status` compares the backups of a store with; an age that is infinite is not expected to be any. */
 export interface Expectations {
   /** Of the newest backup that is good. */
@@ -52,6 +59,8 @@ export interface ConfiguredStore {
   readonly expects?: Expectations;
   /** Only of the config file: nothing that is discovered names a program. */
   readonly hooks?: Hooks;
+  /** Stop and start its server, where that is on this host; of the config file alone, too. */
+  readonly server?: ServerPrograms;
   /** Of a store that was discovered: the compose project that it belongs to. */
   readonly project?: string;
   /** Who works with it: containers or compose services, by name. Held while a restore swaps the data. */

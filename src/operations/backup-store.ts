@@ -14,6 +14,7 @@ import { version } from '../version.ts';
 import type { Compression, Quiesce } from '../words.ts';
 import { type Expected, expectedOf } from './history.ts';
 import { type HookFacts, withHooks } from './hooks.ts';
+import { prepareServerHold, ServerHold, serverOf } from './host-server.ts';
 import { judgeShrink, preflight, type ShrinkRules } from './preflight.ts';
 import type { Pinning } from './rendezvous.ts';
 import { refuseUnsettled } from './restore-journal.ts';
@@ -46,7 +47,7 @@ export async function predict(
   const kind = storeOf(store.kind);
   const wanted = chooseQuiesce(kind, store);
   const look = await kind.look(store.target, contextFor(run, store.name, ''));
-  const quiesce = quiesceOf(wanted, look);
+  const quiesce = quiesceOf(wanted, look, serverOf(store, run) !== undefined);
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   return { look, quiesce, expected: expectedOf(earlier, look, quiesce) };
 }
@@ -97,10 +98,10 @@ async function saveLocked(
   await using scratch = await run.repository.makeScratch();
   const context = { ...contextFor(run, store.name, scratch.path), guard: guardOf(run) };
   const look = await kind.look(store.target, context);
-  const quiesce = quiesceOf(wanted, look);
+  const quiesce = quiesceOf(wanted, look, serverOf(store, run) !== undefined);
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   await using publication = await run.repository.begin(store.name, new Date(), compression);
-  const read = await readStore(kind, store, look, quiesce, context, publication, {
+  const read = await readStore(run, kind, store, look, quiesce, context, publication, {
     compression,
     ...(level === undefined ? {} : { level }),
     ...(run.compressionThreads === undefined ? {} : { threads: run.compressionThreads }),
@@ -142,6 +143,7 @@ interface ReadOptions extends CompressorOptions {
 }
 
 async function readStore(
+  run: Run,
   kind: Store,
   store: ConfiguredStore,
   look: Look,
@@ -150,7 +152,7 @@ async function readStore(
   publication: Publication,
   { pinning, mayReadDirectly, ...compression }: ReadOptions,
 ): Promise<Read> {
-  await using prepared = await prepareHoldFor(kind, store, look, quiesce, context);
+  await using prepared = await prepareHoldFor(run, kind, store, look, quiesce, context);
   await using ready = prepared && (await kind.ready?.(store.target, look, context));
   let isReady = false;
   const beforePin = async () => {
@@ -197,6 +199,7 @@ async function readStore(
     const notes = snapshot.notes?.() ?? [];
     for (const message of notes) context.emit({ type: 'warning', store: store.name, message });
     if (report && !report.consistent) throw cameBack(store.name);
+    if (prepared instanceof ServerHold) await prepared.warnUnlessServing();
     return { summary, snapshot, notes, hold: report, pinnedAt: heldAt ?? snapshot.pinnedAt };
   } finally {
     await snapshot.dispose?.();
@@ -229,13 +232,16 @@ async function pinnedByHold(pinning: Pinning<ReadyStore> | undefined): Promise<v
 }
 
 async function prepareHoldFor(
+  run: Run,
   kind: Store,
   store: ConfiguredStore,
   look: Look,
   quiesce: Quiesce,
   context: HoldContext,
-): Promise<PreparedHold | undefined> {
+): Promise<PreparedHold | ServerHold | undefined> {
   if (quiesce === 'none') return undefined;
+  const ofServer = await prepareServerHold(run, store);
+  if (ofServer) return ofServer;
   return prepareHold({
     docker: await context.docker(),
     volumes: look.volumes,
@@ -298,8 +304,8 @@ function describe(store: ConfiguredStore, look: Look, read: Read, quiesce: Quies
 }
 
 /** Where nobody can be held, nobody is. */
-function quiesceOf(wanted: Quiesce, { volumes }: Look): Quiesce {
-  return volumes.length === 0 ? 'none' : wanted;
+function quiesceOf(wanted: Quiesce, { volumes }: Look, isOnHost: boolean): Quiesce {
+  return volumes.length === 0 && !isOnHost ? 'none' : wanted;
 }
 
 function chooseQuiesce(kind: Store, store: ConfiguredStore): Quiesce {

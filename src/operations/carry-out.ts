@@ -6,7 +6,16 @@ import { asPkbackupError, messageOf, PkbackupError } from '../errors.ts';
 import { type Held, type Hold, waitUntilServing } from '../quiesce/index.ts';
 import type { Content, Restoration } from '../stores/store.ts';
 import type { Counts } from '../words.ts';
-import { endJournal, holdFor, noteChecked, rollBackHeld, servesAgain, undoStaging } from './end-restore.ts';
+import {
+  endJournal,
+  holdFor,
+  noteChecked,
+  rollBackHeld,
+  servesAgain,
+  swapHeld,
+  undoStaging,
+} from './end-restore.ts';
+import { prepareServerHold, type ServedStore, type ServerHold } from './host-server.ts';
 import type { RestoreJournal } from './restore-journal.ts';
 import { type HoldContext, type Run, rethrowIfAborted } from './run.ts';
 
@@ -30,6 +39,8 @@ export interface Undertaking {
   readonly content: Content;
   /** Ids of containers. */
   readonly clients: readonly string[];
+  /** What stops and starts its server, where that is on this host. */
+  readonly served: ServedStore;
   readonly context: HoldContext;
   readonly journal: RestoreJournal;
 }
@@ -43,18 +54,26 @@ export async function carryOut(
   const all = undertakings.map((undertaking) => new Progress(undertaking));
   await stage(run, all);
   await attempt(run, all, async (one) => {
-    const { restoration, clients, context, journal } = one.undertaking;
+    const { restoration, clients, served, context, journal } = one.undertaking;
     await journal.note('swapping', restoration.state);
     one.isSwapping = true;
+    const server = await prepareServerHold(run, served);
+    if (server) one.server = holds.use(server);
     const hold = await holdFor(restoration, context, clients);
-    if (!hold) return;
-    one.hold = holds.use(hold);
-    await journal.note('swapping', restoration.state, hold.held);
+    if (hold) {
+      one.hold = holds.use(hold);
+      await journal.note('swapping', restoration.state, hold.held);
+    }
+    await server?.hold();
   });
-  await attempt(run, all, ({ undertaking }) => undertaking.restoration.swap());
+  await attempt(run, all, ({ undertaking, server }) =>
+    swapHeld(server, () => undertaking.restoration.swap()),
+  );
   await attempt(run, all, async (one) => {
     const { context } = one.undertaking;
-    one.downtimeMs = (await one.hold?.releaseUsers())?.downtimeMs ?? 0;
+    const server = await one.server?.release();
+    const users = await one.hold?.releaseUsers();
+    one.downtimeMs = Math.max(server?.downtimeMs ?? 0, users?.downtimeMs ?? 0);
     if (one.users.length > 0) await waitUntilServing(await context.docker(), one.users, healthWait(context));
   });
   await attempt(run, all, async (one) => {
@@ -77,6 +96,7 @@ class Progress {
   isStaging = false;
   isSwapping = false;
   hold: Hold | undefined;
+  server: ServerHold | undefined;
   counts: Counts = {};
   downtimeMs = 0;
 
@@ -122,7 +142,7 @@ async function undo(run: Run, all: readonly Progress[], culprit: Progress, becau
   for (const one of all.toReversed()) {
     const { restoration, context, journal } = one.undertaking;
     try {
-      if (one.isSwapping) await rollBackHeld(restoration, context, { held: one.users, clients: [] }, because);
+      if (one.isSwapping) await rollBackHeld(restoration, context, heldBy(one), because);
       else if (one.isStaging) await undoStaging(restoration, context, because);
       else continue;
       await endJournal(run, context, journal);
@@ -137,8 +157,11 @@ async function undo(run: Run, all: readonly Progress[], culprit: Progress, becau
   rethrowIfAborted(run, because, state);
   const { restoration, context } = culprit.undertaking;
   const users = all.flatMap((one) => one.users);
-  throw failed(because, restoration, `${state}${await servesAgain(context, users)}`);
+  const servers = all.flatMap(({ server }) => (server?.ranBefore ? server.server : []));
+  throw failed(because, restoration, `${state}${await servesAgain(context, users, servers)}`);
 }
+
+const heldBy = ({ users, server }: Progress) => ({ held: users, clients: [], server });
 
 function stateOf(all: readonly Progress[]): string {
   const isTouched = all.some(({ isSwapping }) => isSwapping);

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { type Held, type Hold, holdStill, startAgain, waitUntilServing } from '../quiesce/index.ts';
 import type { Backup, Metadata } from '../repository/index.ts';
-import type { ResumedRestore, StoreContext } from '../stores/store.ts';
+import type { HostServer, ResumedRestore, StoreContext } from '../stores/store.ts';
+import type { ServerHold } from './host-server.ts';
 import type { RestoreJournal } from './restore-journal.ts';
 import type { HoldContext, Run } from './run.ts';
 import { findSafetyBackup, publishSafetyBackup } from './safety-backup.ts';
@@ -101,19 +102,26 @@ export async function endJournal(run: Run, context: StoreContext, journal: Resto
 /**
  * Goes on after an interruption, and while Docker is away: a restore is either done or undone, never left in between. Those
  * that were `held` before run again afterwards, also where one has ended on the restored data meanwhile. `clients` are ids of
- * those that run and are to stand still meanwhile.
+ * those that run and are to stand still meanwhile. A `server` of this host
+ * is stopped where it runs, and runs again where it ran before.
  */
 export async function rollBackHeld(
   restoration: ResumedRestore,
   context: HoldContext,
-  { held, clients }: { held: readonly Held[]; clients: readonly string[] },
+  {
+    held,
+    clients,
+    server,
+  }: { held: readonly Held[]; clients: readonly string[]; server?: ServerHold | undefined },
   because: unknown,
 ): Promise<void> {
   const uninterrupted = { ...context, signal: new AbortController().signal };
   try {
     await whileDockerIsAway(async () => {
       await using hold = await holdAnyway(restoration, uninterrupted, clients);
-      await restoration.rollback();
+      await server?.hold(uninterrupted.signal);
+      await swapHeld(server, () => restoration.rollback());
+      await server?.startAgain();
       await hold?.release();
       if (held.length > 0) await startAgain(await context.docker(), held);
     });
@@ -122,16 +130,26 @@ export async function rollBackHeld(
   }
 }
 
+/** Nobody starts a server of this host while its data is half swapped. */
+export function swapHeld(server: ServerHold | undefined, swap: () => Promise<void>): Promise<void> {
+  return server ? server.whileSwapping(swap) : swap();
+}
+
 /** Who was healthy with the previous data is so again soon, or something is wrong with it. */
 const servesAgainMs = 120_000;
 
 /** For the end of a message: whether those who were held serve on the previous data, as they did before. */
-export async function servesAgain({ docker, signal }: StoreContext, held: readonly Held[]): Promise<string> {
-  if (held.length === 0) return '';
-  const names = held.map(({ name }) => `"${name}"`).join(', ');
+export async function servesAgain(
+  { docker, signal }: StoreContext,
+  held: readonly Held[],
+  servers: readonly HostServer[],
+): Promise<string> {
+  if (held.length + servers.length === 0) return '';
+  const names = [...held.map(({ name }) => `"${name}"`), ...servers.map(({ name }) => name)];
   try {
-    await waitUntilServing(await docker(), held, { signal, deadlineMs: servesAgainMs });
-    return `, and ${names} ${held.length === 1 ? 'serves' : 'serve'} again`;
+    if (held.length > 0) await waitUntilServing(await docker(), held, { signal, deadlineMs: servesAgainMs });
+    for (const server of servers) await server.untilServing(signal);
+    return `, and ${names.join(', ')} ${names.length === 1 ? 'serves' : 'serve'} again`;
   } catch (error) {
     return signal.aborted ? '' : `, but ${messageOf(error)}`;
   }

@@ -6,6 +6,7 @@ import { exitCodeOf, messageOf, PkbackupError } from '../errors.ts';
 import { type ProgramEnd, runProgram } from '../process.ts';
 import { redactSecrets, withoutSecrets } from '../secret.ts';
 import type { Run } from './run.ts';
+import { failureOf } from './user-programs.ts';
 
 /** Each becomes the variable `PKBACKUP_<NAME>`. */
 export type HookFacts = Readonly<Record<string, string | number | undefined>>;
@@ -69,7 +70,7 @@ async function isAllowed(
   run.signal.throwIfAborted();
   if (end.exitCode === skipExitCode) return false;
   if (end.exitCode === 0) return true;
-  throw new PkbackupError('backup_failed', `${about(options)}${failureOf('before', command, end)}`, {
+  throw new PkbackupError('backup_failed', `${about(options)}${failureOf('the before hook', command, end)}`, {
     hint: `nothing was backed up; with exit code ${skipExitCode} a before hook skips without an error`,
   });
 }
@@ -87,7 +88,7 @@ async function attempt(
   const end = await runHook(run, name, { ...command, deadlineMs }, options);
   if (end.exitCode === 0) return;
   const { store } = options;
-  const message = failureOf(name, command, end);
+  const message = failureOf(`the ${name} hook`, command, end);
   run.emit({ type: 'warning', message, ...(store === undefined ? {} : { store }) });
 }
 
@@ -123,11 +124,6 @@ function variablesOf(facts: HookFacts): Record<string, string> {
     return [[`PKBACKUP_${name}`, text]];
   });
   return Object.fromEntries(entries);
-}
-
-function failureOf(name: HookName, { argv }: CommandLine, { message, lastLines }: ProgramEnd): string {
-  const said = lastLines.findLast((line) => line.trim() !== '');
-  return `the ${name} hook "${argv[0]}" failed: ${message}${said === undefined ? '' : `: ${said.trim()}`}`;
 }
 
 const about = ({ store }: HookOptions) => (store === undefined ? '' : `${store}: `);

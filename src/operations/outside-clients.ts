@@ -3,17 +3,14 @@
 // disk says only that they are held; which program lets them go, the configuration says.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import process from 'node:process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandLine } from '../config/types.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
-import { isAlive, type Owner, thisProcess } from '../owner.ts';
-import { type ProgramEnd, runProgram } from '../process.ts';
+import { thisProcess } from '../owner.ts';
 import { journalNameOf } from '../repository/index.ts';
-import { withoutSecrets } from '../secret.ts';
+import { PipeChild } from './pipe-child.ts';
 import type { RecoveredThing } from './recover.ts';
-import { ReleaseGuard } from './release-guard.ts';
 import { guardOf, type Run } from './run.ts';
+import { failureOf, insist, isOrphan, runUserProgram, type UserProgram } from './user-programs.ts';
 
 export interface OutsideClients {
   readonly hold: CommandLine;
@@ -34,8 +31,6 @@ export interface PreparedOutsideHold extends AsyncDisposable {
 type HoldRun = Pick<Run, 'emit' | 'signal' | 'repository' | 'environment'>;
 
 const suffix = '.clients.json';
-const releaseAttempts = 3;
-const betweenMs = 1000;
 
 /** The part that takes time and holds nobody. */
 export async function prepareOutsideHold(
@@ -61,7 +56,7 @@ export async function prepareOutsideHold(
   return {
     async hold() {
       isTouched = true;
-      const ended = await runClients(run, 'hold', clients.hold, run.signal);
+      const ended = await runUserProgram(run.emit, programOf('hold', clients.hold), run.signal);
       if (ended.exitCode === 0) return { release };
       await release();
       run.signal.throwIfAborted();
@@ -75,43 +70,29 @@ export async function prepareOutsideHold(
   };
 }
 
-function startGuard(run: HoldRun, { release }: OutsideClients, name: string): Promise<ReleaseGuard> {
-  const marker = join(guardOf(run).journalDirectory, name);
-  return ReleaseGuard.start({ release, marker }, withoutSecrets(process.env));
+/** For `release-child.ts`. */
+export interface ReleaseOrder {
+  readonly release: CommandLine;
+  /** Path of what says that they are held; removed when they are not any more. */
+  readonly marker: string;
+}
+
+function startGuard(run: HoldRun, { release }: OutsideClients, name: string): Promise<PipeChild> {
+  const order: ReleaseOrder = { release, marker: join(guardOf(run).journalDirectory, name) };
+  return PipeChild.start('release-child', order);
+}
+
+function programOf(what: 'hold' | 'release', command: CommandLine): UserProgram {
+  return { key: `clients_${what}`, command, variables: { PKBACKUP_CLIENTS: what } };
 }
 
 /** Not cut short by the signal of the run. */
-async function letGo(run: Pick<Run, 'emit'>, release: CommandLine): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const ended = await runClients(run, 'release', release);
-    if (ended.exitCode === 0) return;
-    if (attempt >= releaseAttempts) {
-      throw new PkbackupError('failed', `${failureOf('clients_release', release, ended)}`, {
-        hint: 'the clients may still be held: see to it, then run "pkbackup recover"',
-      });
-    }
-    await sleep(betweenMs);
-  }
-}
-
-function runClients(
-  { emit }: Pick<Run, 'emit'>,
-  what: 'hold' | 'release',
-  { argv, cwd, deadlineMs }: CommandLine,
-  signal?: AbortSignal,
-): Promise<ProgramEnd> {
-  return runProgram(argv, {
-    cwd,
-    deadlineMs,
-    signal,
-    environment: { ...withoutSecrets(process.env), PKBACKUP_CLIENTS: what },
-    onLine: (line) => line.trim() !== '' && emit({ type: 'step', message: `clients_${what}: ${line}` }),
+async function letGo({ emit }: Pick<Run, 'emit'>, release: CommandLine): Promise<void> {
+  const failed = await insist(emit, programOf('release', release));
+  if (!failed) return;
+  throw new PkbackupError('failed', failureOf('clients_release', release, failed), {
+    hint: 'the clients may still be held: see to it, then run "pkbackup recover"',
   });
-}
-
-function failureOf(key: string, { argv }: CommandLine, { message, lastLines }: ProgramEnd): string {
-  const said = lastLines.findLast((line) => line.trim() !== '');
-  return `${key} "${argv[0]}" failed: ${message}${said === undefined ? '' : `: ${said.trim()}`}`;
 }
 
 /** Clients that crashed runs held are let go by what the configuration of today says. */
@@ -136,15 +117,4 @@ export async function recoverClients(
   }
   for (const { name } of orphans) await journal.remove(name);
   return [{ message: 'let go the clients that a run that crashed held', ok: true }];
-}
-
-/** One that cannot be read was cut off: better let go once more than not at all. */
-function isOrphan(text: string): boolean {
-  try {
-    const { owner } = JSON.parse(text) as { owner?: Partial<Owner> };
-    if (typeof owner?.pid !== 'number' || typeof owner.host !== 'string') return true;
-    return !isAlive({ since: 0, ...owner, host: owner.host, pid: owner.pid });
-  } catch {
-    return true;
-  }
 }

@@ -1,11 +1,13 @@
 // Restores that a crash broke off: undone where the restored store had not proved itself yet, ended where it had. Wholly the
 // old data or wholly the new, never a mixture.
+import type { ConfiguredStore } from '../config/types.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import type { Held } from '../quiesce/index.ts';
 import type { RestoreRecord } from '../repository/index.ts';
 import { storeOf } from '../stores/index.ts';
 import type { BackupFacts, ResumedRestore } from '../stores/store.ts';
 import { endRestore, rollBackHeld, undoStaging } from './end-restore.ts';
+import { prepareServerHold, type ServedStore } from './host-server.ts';
 import { factsOf } from './inspect-archive.ts';
 import type { RecoveredThing } from './recover.ts';
 import {
@@ -15,12 +17,18 @@ import {
   orphanRestores,
   type RestoreJournal,
 } from './restore-journal.ts';
-import { contextFor, guardOf, type HoldContext, lockStore, newSetId, type Run } from './run.ts';
+import { contextFor, guardOf, type HoldContext, lockStore, newSetId, type Run, storeNamed } from './run.ts';
+
+export interface RecoverRestoresOptions {
+  readonly dryRun: boolean;
+  /** What stops and starts servers of this host: of the configuration, never of a journal. */
+  readonly stores: readonly ConfiguredStore[];
+}
 
 /** `to-end` are those that have proved themselves; what cannot be read is told with the others. */
 export async function recoverRestores(
   run: Run,
-  options: { dryRun: boolean; which: 'to-undo' | 'to-end' },
+  options: RecoverRestoresOptions & { which: 'to-undo' | 'to-end' },
 ): Promise<RecoveredThing[]> {
   const done: RecoveredThing[] = [];
   const orphans = await orphanRestores(run);
@@ -64,7 +72,7 @@ async function noteAllProved(
 async function recoverOne(
   run: Run,
   { name, record: found }: OrphanRestore,
-  options: { dryRun: boolean; isToEnd: boolean },
+  options: RecoverRestoresOptions & { isToEnd: boolean },
 ): Promise<string | undefined> {
   if (!found) throw new PkbackupError('failed', `the journal "${name}" cannot be read`);
   const { store, stem } = found;
@@ -86,10 +94,17 @@ async function recoverOne(
   else {
     const held = record.held.map(asHeld);
     const clients = held.filter(({ isClient }) => isClient).map(({ id }) => id);
-    await rollBackHeld(restoration, context, { held, clients }, crash);
+    const server = await prepareServerHold(run, servedNow(record, options.stores));
+    await rollBackHeld(restoration, context, { held, clients, server }, crash);
   }
   await journal.end();
   return `${store}: undid the restore of "${stem}" that was broken off; the previous data is in place`;
+}
+
+function servedNow({ store, kind, target }: RestoreRecord, stores: readonly ConfiguredStore[]): ServedStore {
+  const { server } = storeNamed(stores, store) ?? {};
+  const served = { name: store, kind, target: storeOf(kind).schema.parse(target) };
+  return server === undefined ? served : { ...served, server };
 }
 
 /** The record stays as it was found until everything is done. */

@@ -1,5 +1,5 @@
 // pkbackup recover, and what every command does first: what crashed runs have left is let go, finished or removed.
-import type { CommandLine } from '../config/types.ts';
+import type { CommandLine, ConfiguredStore } from '../config/types.ts';
 import { messageOf } from '../errors.ts';
 import { guardOf, type Run } from './run.ts';
 
@@ -17,6 +17,8 @@ export interface RecoverOptions {
   readonly leavesGuards?: boolean;
   /** The user's program that lets go clients outside Docker: of the configuration, never of a journal. */
   readonly clientsRelease?: CommandLine | undefined;
+  /** Those of the configuration: their programs stop and start servers of this host. */
+  readonly stores?: readonly ConfiguredStore[];
 }
 
 export interface RecoveredThing {
@@ -64,7 +66,7 @@ type Attempt = (
 
 async function settle(
   run: Run,
-  { dryRun = false, clientsRelease, isAsked = false, leavesGuards = false }: RecoverOptions,
+  { dryRun = false, clientsRelease, stores = [], isAsked = false, leavesGuards = false }: RecoverOptions,
   attempt: Attempt,
 ): Promise<RecoveredThing[]> {
   const letGo = () =>
@@ -76,15 +78,25 @@ async function settle(
   const settleRestores = (which: 'to-undo' | 'to-end') =>
     attempt('restores that a crash broke off', async () => {
       const { recoverRestores } = await import('./recover-restores.ts');
-      return recoverRestores(run, { dryRun, which });
+      return recoverRestores(run, { dryRun, which, stores });
     });
   let released = await letGo();
   const outside = await attempt('clients that a crashed run held', async () => {
     const { recoverClients } = await import('./outside-clients.ts');
     return recoverClients(run, { release: clientsRelease, dryRun });
   });
+  await attempt('servers that a crashed run stopped', async () => {
+    const { untilServerChildrenEnd } = await import('./host-server.ts');
+    await untilServerChildrenEnd(run);
+    return [];
+  });
   const undone = await settleRestores('to-undo');
   if (!released.every(({ ok }) => ok) && undone.some(({ ok }) => ok)) released = await letGo();
+  // Not on data that is half swapped, and before anything is done that takes long.
+  const started = await attempt('servers that a crashed run stopped', async () => {
+    const { recoverServers } = await import('./host-server.ts');
+    return recoverServers(run, { stores, dryRun });
+  });
   const ended = await settleRestores('to-end');
   const drills = await attempt('drills that a crash broke off', async () => {
     const { recoverDrills } = await import('./drill-journal.ts');
@@ -96,7 +108,7 @@ async function settle(
     const { recoverGuards } = await import('./recover-guards.ts');
     return recoverGuards(run, { dryRun, isAsked });
   });
-  return [...released, ...outside, ...undone, ...ended, ...drills, ...guards];
+  return [...released, ...outside, ...undone, ...started, ...ended, ...drills, ...guards];
 }
 
 /** At the first call the helper containers of dead runs go, with a warning each. */

@@ -6,7 +6,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runProgram } from '../process.ts';
-import type { ReleaseOrder } from './release-guard.ts';
+import type { ReleaseOrder } from './outside-clients.ts';
 
 const patienceMs = 24 * 60 * 60 * 1000;
 const longestWaitMs = 60_000;

@@ -77,6 +77,15 @@ export async function refuseUnsettled(
   }
 }
 
+/** Whether a restore of the store was broken off where its data may be neither the old nor the new. */
+export async function isBrokenOff({ repository }: Pick<Run, 'repository'>, store: string): Promise<boolean> {
+  const journals = await repository.journal.read(suffix, store);
+  return journals.some(({ text }) => {
+    const record = parseRestoreRecord(text);
+    return record === undefined || (record.step === 'swapping' && !isAlive(asOwner(record.owner)));
+  });
+}
+
 function describeUnsettled(name: string, record: RestoreRecord | undefined): string {
   if (!record)
     return `the journal "${name}" of a restore cannot be read, so the state of the data is not known`;

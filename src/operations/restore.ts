@@ -10,6 +10,7 @@ import { findClients } from './clients.ts';
 import { endRestore } from './end-restore.ts';
 import { findOne, findReplaced, notGood } from './find-backup.ts';
 import { estimateDowntime, type Foreseen, foresee } from './foresee.ts';
+import { refuseUnstoppable, type ServedStore } from './host-server.ts';
 import { contentOf, factsOf, type Inspection, inspectArchive } from './inspect-archive.ts';
 import { type OtherPlace, otherPlace, placeOfBefore } from './other-place.ts';
 import { ofStore, restoredAs } from './restore-as.ts';
@@ -115,6 +116,7 @@ interface Prepared {
   readonly restoration: Restoration;
   readonly target: unknown;
   readonly clients: readonly string[];
+  readonly served: ServedStore;
   readonly grace: { graceSeconds?: number };
   readonly health: { healthSeconds?: number };
   readonly context: StoreContext;
@@ -152,22 +154,50 @@ async function prepare(
   refuseLittleSpace(restoration.plan, context);
   if (!beside) warnOfOtherVolume(run, backup, restoration.plan);
   const clients = beside ? [] : await findClients(context, configured, restoration.plan);
+  const served = servedBy(backup, target, beside ? undefined : configured);
   const keepsPrevious = restoration.plan.replaces && options.safetyBackup;
-  const foreseen = await foreseeFor(run, implementation, backup, { restoration, clients, context });
+  const foreseen = await foreseeFor(run, implementation, backup, { restoration, clients, served, context });
   if (keepsPrevious) await warnOfLittleRoom(run, store, restoration.plan);
   const plan = { ...restoration.plan, ...foreseen, backup, beside, keepsPrevious };
   const grace = graceOf(implementation, configured);
-  return { plan, restoration, target, clients, grace, health: healthOf(implementation, configured), context };
+  return {
+    plan,
+    restoration,
+    target,
+    clients,
+    served,
+    grace,
+    health: healthOf(implementation, configured),
+    context,
+  };
+}
+
+/** Where it goes may be a place beside the configured one, which its programs have nothing to do with. */
+function servedBy(
+  { metadata }: Backup,
+  target: unknown,
+  configured: ConfiguredStore | undefined,
+): ServedStore {
+  const { server, graceSeconds } = configured ?? {};
+  return {
+    name: metadata.store,
+    kind: metadata.kind,
+    target,
+    ...(server === undefined ? {} : { server }),
+    ...(graceSeconds === undefined ? {} : { graceSeconds }),
+  };
 }
 
 async function foreseeFor(
   run: Run,
   implementation: Store,
   { metadata }: Backup,
-  { restoration, clients, context }: Pick<Prepared, 'restoration' | 'clients' | 'context'>,
+  { restoration, clients, served, context }: Pick<Prepared, 'restoration' | 'clients' | 'served' | 'context'>,
 ): Promise<Foreseen> {
   try {
-    const who = await foresee(context, restoration.plan, clients);
+    const server = await refuseUnstoppable(run, served);
+    const known = await foresee(context, restoration.plan, clients);
+    const who = { ...known, stops: [...known.stops, ...(server ? [server.name] : [])] };
     if (who.stops.length === 0) return who;
     return { ...who, downtime: estimateDowntime(implementation, metadata, await run.repository.list()) };
   } catch (error) {
@@ -182,7 +212,7 @@ interface Begun {
 }
 
 function begin(run: Run, prepared: Prepared, group: string | undefined): Begun {
-  const { plan, restoration, target, clients, grace, health, context } = prepared;
+  const { plan, restoration, target, clients, served, grace, health, context } = prepared;
   const { backup, beside, keepsPrevious } = plan;
   const { store, kind } = backup.metadata;
   const safetySetId = newSetId();
@@ -202,6 +232,7 @@ function begin(run: Run, prepared: Prepared, group: string | undefined): Begun {
     restoration,
     content,
     clients,
+    served,
     context: { ...context, ...grace, ...health, guard: guardOf(run) },
     journal,
   };

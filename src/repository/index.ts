@@ -36,6 +36,7 @@ export {
   metadataNameOf,
   setIdOf,
   stemOf,
+  storeOfJournal,
 } from './naming.ts';
 export { isUnadopted, type KnownStore, type OldBackup } from './old-backups.ts';
 export type { Outcome, OutcomeFiles } from './outcomes.ts';

@@ -8,6 +8,7 @@ import { dumpAll, readDumps, versionOfImage } from './neo4j/admin.ts';
 import { checkContent } from './neo4j/check.ts';
 import { type Data, dataPathOf, findData, isNeo4j, type Neo4jTarget, ownerOfData } from './neo4j/data.ts';
 import { openNeo4jDrill } from './neo4j/drill.ts';
+import { hostServerOf } from './neo4j/on-host.ts';
 import { StoreCounter } from './neo4j/records.ts';
 import { planNeo4jRestore } from './neo4j/restore.ts';
 import { keepTrue, keepTruePatterns, sampleStatements, samplesIn } from './neo4j/samples.ts';
@@ -32,6 +33,8 @@ const schema = z
     container: z.string().min(1).optional(),
     /** Needed only where no container is there any more. */
     volume: z.string().min(1).optional(),
+    /** Of a server on this host, outside Docker: the directory with its `bin` and `conf`. */
+    home: z.string().min(1).optional(),
     user: z.string().min(1).optional(),
     password_env: z.string().min(1).optional(),
     password_file: z.string().min(1).optional(),
@@ -41,7 +44,9 @@ const schema = z
     /** Of Neo4j, for neo4j-admin where no container is there; must be here already. */
     image: z.string().min(1).optional(),
   })
-  .refine(({ container, volume }) => container ?? volume, { message: 'expected "container" or "volume"' });
+  .refine(({ container, volume, home, data_path }) => container ?? volume ?? home ?? data_path, {
+    message: 'expected "container" or "volume", or "home" for a server on this host',
+  });
 
 /** 143 is SIGTERM, where a JVM tells it. */
 const cleanExitCodes = [0, 143];
@@ -104,6 +109,7 @@ export const neo4j: Store<Neo4jTarget> = {
   },
 
   inProject: 'volume',
+  hostServer: hostServerOf,
   planRestore: planNeo4jRestore,
   resumeRestore: (_target, state, _backup, context) => resumeVolumeRestore(state, context),
   openDrill: openNeo4jDrill,

@@ -27,6 +27,11 @@ export interface Store<Target = unknown> {
 
   /** It is restored through its server, which MUST run for that. */
   readonly restoresByServer?: boolean;
+  /**
+   * The server of a target that is on this host, outside Docker: held by `stop` and `start` of the configuration, where
+   * containers would be held. It asks nobody yet, and is made again in other processes. Undefined for any other target.
+   */
+  hostServer?(target: Target, context: HostContext): HostServer | undefined;
   /** Its `snapshot`, where it is hot, gets all ready before it calls `context.beforePin`, so that pinning takes no time. */
   readonly pinsWhenTold?: true;
 
@@ -119,6 +124,9 @@ export interface Store<Target = unknown> {
   check(content: Content, backup: BackupFacts, context: StoreContext): Promise<ContentReport>;
 }
 
+/** What a server on this host is known by, also where nothing else of a run is left. */
+export type HostContext = Pick<StoreContext, 'environment'>;
+
 export interface StoreContext {
   /** The name of the store, for events. */
   readonly store: string;
@@ -148,6 +156,16 @@ export interface StoreContext {
   readonly afterPin?: () => Promise<void>;
   /** Environment and .env file, for `*_env` settings. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A server on this host, outside Docker: nobody but programs of the user's can stop and start it. */
+export interface HostServer {
+  /** For people: `Neo4j in "/opt/neo4j"`. */
+  readonly name: string;
+  /** Whether it has the data open, or is about to. MUST be right on the side of yes: nobody touches the data before it is no. */
+  isRunning(signal?: AbortSignal): Promise<boolean>;
+  /** Returns when it answers; throws `unhealthy` where it does not in time. */
+  untilServing(signal: AbortSignal): Promise<void>;
 }
 
 /** Where the data comes from; goes into the metadata in snake_case. */

@@ -12,6 +12,8 @@ import type { Login } from './server.ts';
 export interface Neo4jTarget extends Login {
   readonly container?: string | undefined;
   readonly volume?: string | undefined;
+  /** Of a server on this host, outside Docker. */
+  readonly home?: string | undefined;
   readonly method?: 'volume' | 'dump' | undefined;
   readonly data_path?: string | undefined;
   readonly image?: string | undefined;

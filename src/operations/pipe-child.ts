@@ -1,37 +1,32 @@
-// Our end of the process that lets clients go when this one dies: it waits on a pipe from us.
+// Our end of a process that waits on a pipe from us, and lets go what programs of the user's held when we die.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import type { CommandLine } from '../config/types.ts';
 import { PkbackupError } from '../errors.ts';
-
-export interface ReleaseOrder {
-  readonly release: CommandLine;
-  /** Path of what says that they are held; removed when they are not any more. */
-  readonly marker: string;
-}
+import { type Owner, ownerOf } from '../owner.ts';
+import { withoutSecrets } from '../secret.ts';
 
 const readyDeadlineMs = 30_000;
 const endDeadlineMs = 5000;
 
-export class ReleaseGuard {
+export class PipeChild {
   readonly #child: ChildProcess;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
   }
 
-  /** Returns when it waits. Throws `failed` where it does not come up: nobody may be held then. */
-  static async start(order: ReleaseOrder, environment: Record<string, string>): Promise<ReleaseGuard> {
-    const program = fileURLToPath(new URL(`./release-child${extname(import.meta.url)}`, import.meta.url));
+  /** Returns when it waits. Throws `failed` where it does not come up: nothing may be held then. */
+  static async start(name: 'release-child' | 'server-child', order: object): Promise<PipeChild> {
+    const program = fileURLToPath(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url));
     // A session of its own, which Ctrl+C and the end of the terminal do not reach.
     const child = spawn(process.execPath, [program], {
       detached: true,
       windowsHide: true,
       stdio: ['pipe', 'pipe', 'ignore'],
-      env: environment,
+      env: withoutSecrets(process.env),
     });
     child.stdin?.on('error', () => undefined);
     child.stdin?.write(`${JSON.stringify(order)}\n`);
@@ -42,16 +37,29 @@ export class ReleaseGuard {
       : Promise.resolve(false);
     if (!(await Promise.race([isReady, ended]).catch(() => false))) {
       child.kill('SIGKILL');
-      throw new PkbackupError('failed', 'the process that lets clients go after a crash did not start', {
-        hint: 'nobody was held',
+      throw new PkbackupError('failed', 'the process that lets go after a crash did not start', {
+        hint: 'nothing was held',
       });
     }
     child.stdout?.destroy();
     child.unref();
-    return new ReleaseGuard(child);
+    return new PipeChild(child);
   }
 
-  /** They are let go. Returns when it has ended. */
+  get owner(): Owner {
+    return ownerOf(this.#child.pid ?? 0);
+  }
+
+  /** In the pipe, a line reaches it even if we are killed the moment after. */
+  async tell(line: object): Promise<void> {
+    const { stdin } = this.#child;
+    await new Promise<void>((resolve, reject) => {
+      if (!stdin) return reject(new Error('there is no pipe'));
+      stdin.write(`${JSON.stringify(line)}\n`, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** Nothing is held any more. Returns when it has ended. */
   async end(): Promise<void> {
     const child = this.#child;
     const hasEnded = child.exitCode !== null || child.signalCode !== null;
