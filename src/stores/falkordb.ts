@@ -17,6 +17,7 @@ import {
   planRestoreToDirectory,
   resumeHostRestore,
 } from './falkordb/host-restore.ts';
+import { hostServerOf } from './falkordb/host-server.ts';
 import { lookOnHost, snapshotOnHost } from './falkordb/host-store.ts';
 import { type DumpSource, refuseWrongDump, snapshotHot } from './falkordb/hot-snapshot.ts';
 import { type ContainerServer, connectInContainer } from './falkordb/in-container.ts';
@@ -129,6 +130,7 @@ export const falkordb: Store<FalkordbTarget> = {
   retarget: retargetFalkordb,
 
   inProject: 'volume',
+  hostServer: hostServerOf,
 
   async planRestore(target, backup, options, context) {
     const beside = target[besideKey];

@@ -1,15 +1,26 @@
 // FalkorDB without Docker: a server of this host with the tools of this host, by its URL, its address and its socket; and
 // between it and servers in containers, both ways.
-import { chmodSync, readdirSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { execa } from 'execa';
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import type { ConfiguredStore } from '../../src/config/types.ts';
 import { backup } from '../../src/operations/backup.ts';
+import { drill } from '../../src/operations/drill.ts';
 import { restore } from '../../src/operations/restore.ts';
 import { verify } from '../../src/operations/verify.ts';
 import { storeOf } from '../../src/stores/index.ts';
-import { requireTestbed } from '../../testbed/index.ts';
+import { image, requireTestbed } from '../../testbed/index.ts';
 import { makeTempDir } from '../archive/gather.ts';
+import { makeVolume } from '../docker/bed.ts';
 import { makeRun, type RunFixture } from '../operations/run-fixture.ts';
 import { backedUp, restoreOptions, writtenBy } from './conformance.ts';
 import { type HostFalkordb, password, startHostFalkordb } from './fixtures/falkordb-host.ts';
@@ -23,11 +34,18 @@ async function startHost(options: Parameters<typeof startHostFalkordb>[0] = {}):
   return host;
 }
 
-const store = (target: object, name = 'subject'): ConfiguredStore => ({
+const store = (
+  target: object,
+  { stop, start }: { stop?: readonly string[]; start?: readonly string[] } = {},
+  name = 'subject',
+): ConfiguredStore => ({
   name,
   kind: 'falkordb',
   target: storeOf('falkordb').schema.parse(target),
+  ...(start && { server: { ...(stop && { stop: command(stop) }), start: command(start) } }),
 });
+
+const command = (argv: readonly string[]) => ({ argv, cwd: '/', deadlineMs: 60_000 });
 
 const byAddress = ({ port, tools }: HostFalkordb, more: object = {}) => ({
   host: '127.0.0.1',
@@ -134,4 +152,139 @@ test('a data directory that is not that of the server is refused', async () => {
   symlinkSync(host.data, link);
   expect(await failing({ data_path: link })).toMatchObject({ ok: true });
   expect((await run.repository.list()).backups).toHaveLength(1);
+});
+
+const present = ({ data }: HostFalkordb, name: string) => {
+  const { uid, gid, mode } = statSync(join(data, name));
+  return { uid, gid, mode: mode.toString(8) };
+};
+
+/** Of ours nothing is left, where the data lies or beside it. */
+function expectTidy({ data }: HostFalkordb, run: RunFixture['run']): void {
+  expect([...readdirSync(data), ...readdirSync(join(data, '..'))].join()).not.toContain('pkbackup');
+  expect(readdirSync(join(run.repository.directory, '.pkbackup', 'journal'))).toEqual([]);
+}
+
+test.each([
+  ['', true],
+  ['--appendonly yes --dbfilename graph.rdb', true],
+  ['--save ""', false],
+])('with the settings "%s" it is restored under a writer, and back again', async (args, hasStop) => {
+  using fixture = makeRun();
+  const host = await startHost({ args, hasPassword: true });
+  const run = withoutDocker(fixture.run, { GRAPH_WORD: password });
+  await fill(host, 1);
+  writeFileSync(join(host.data, 'users.acl'), 'user keeper on');
+  const before = await fingerprint(host);
+  const { stop, start } = host;
+  const target = byAddress(host, { password_env: 'GRAPH_WORD' });
+  const subject = store(target, hasStop ? { stop, start } : { start });
+  await backedUp(run, subject);
+  await host.ask('FLUSHALL');
+  await host.query('later', 'CREATE (:Later)');
+  await host.ask('SAVE');
+  const name = args.includes('graph.rdb') ? 'graph.rdb' : 'dump.rdb';
+  const was = present(host, name);
+  const writer = await startWriter(host);
+  await writtenBy(writer, 20);
+
+  let whenStopped = 0;
+  const emit: typeof run.emit = (event) => {
+    if (event.type === 'held') whenStopped = writer.acknowledged();
+    run.emit(event);
+  };
+  const result = await restore({ ...run, emit }, restoreOptions(subject));
+  await writtenBy(writer, whenStopped + 5);
+  await writer.stop();
+  expect(result.counts.nodes).toBeGreaterThanOrEqual(1860);
+  expect(result.downtimeMs).toBeGreaterThan(0);
+  expect(await fingerprint(host)).toBe(before);
+  expect(present(host, name)).toEqual(was);
+  expect(readFileSync(join(host.data, 'users.acl'), 'utf8')).toBe('user keeper on');
+  expectTidy(host, run);
+  // Nothing that was acknowledged before the stop is lost.
+  expect(result.safetyBackup?.metadata.counts.graphs).toBe(2);
+  await restore(run, { ...restoreOptions(subject), backup: 'subject@pre-restore' });
+  expect(await host.ask('GRAPH.LIST')).toEqual(expect.arrayContaining(['later', 'written']));
+  const found = await items(host);
+  expect(found).toHaveLength(Math.max(...found));
+  expect(Math.max(...found)).toBeGreaterThanOrEqual(whenStopped);
+  // It loads the same at a start that has nothing to do with us.
+  await execa(stop[0] ?? '');
+  await execa(start[0] ?? '');
+  await vi.waitFor(async () => expect(await items(host)).toHaveLength(found.length), 20_000);
+});
+
+test('a server that runs and that nobody can start again is refused, with what to do', async () => {
+  using fixture = makeRun();
+  const host = await startHost();
+  const run = withoutDocker(fixture.run);
+  await fill(host, 1);
+  const subject = store(byAddress(host));
+  await backedUp(run, subject);
+  await host.ask('SET', 'plain', 'changed');
+  await expect(restore(run, restoreOptions(subject))).rejects.toMatchObject({
+    code: 'restore_failed',
+    message: expect.stringMatching(/nothing says how to stop it; the present data was not touched/),
+    hint: expect.stringMatching(/set stop and start of "subject".*or restore elsewhere with --to/),
+  });
+  expect(await host.ask('GET', 'plain')).toBe('changed');
+  expectTidy(host, run);
+});
+
+test('a server that ends because of its dump is restored where data_path says where that is', async () => {
+  using fixture = makeRun();
+  const host = await startHost();
+  const run = withoutDocker(fixture.run);
+  await fill(host, 1);
+  const before = await fingerprint(host);
+  const { stop, start } = host;
+  const subject = store(byAddress(host, { data_path: host.data }), { stop, start });
+  await backedUp(run, subject);
+  await execa(stop[0] ?? '');
+  truncateSync(join(host.data, 'dump.rdb'), 5000);
+  await expect(restore(run, restoreOptions(store(byAddress(host), { stop, start })))).rejects.toMatchObject({
+    hint: expect.stringMatching(/set data_path/),
+  });
+  await restore(run, restoreOptions(subject));
+  expect(fixture.events).toContainEqual(
+    expect.objectContaining({ message: expect.stringMatching(/nothing has loaded the restored data yet/) }),
+  );
+  await execa(start[0] ?? '');
+  await vi.waitFor(async () => expect(await fingerprint(host)).toBe(before), 20_000);
+});
+
+test('from a container to this host and back, into a server and into a volume', async () => {
+  using fixture = makeRun();
+  const [host, server] = [await startHost({ args: '--appendonly yes' }), await startFalkordb()];
+  const { run } = fixture;
+  await fill(server, 1);
+  const before = await fingerprint(server);
+  const { stop, start } = host;
+  const inside = store({ container: server.name }, {}, 'inside');
+  const outside = store(byAddress(host), { stop, start }, 'outside');
+  const stores = [inside, outside];
+  await backedUp(run, inside);
+  await restore(run, { ...restoreOptions(outside), stores, backup: 'inside@latest', store: 'outside' });
+  expect(await fingerprint(host)).toBe(before);
+
+  await host.query('more', 'CREATE (:More)');
+  const changed = await fingerprint(host);
+  await backedUp(run, outside);
+  await restore(run, { ...restoreOptions(inside), stores, backup: 'outside@latest', store: 'inside' });
+  expect(await fingerprint(server)).toBe(changed);
+  const volume = await makeVolume();
+  await restore(run, {
+    ...restoreOptions(outside),
+    stores,
+    backup: 'outside@latest',
+    to: `volume:${volume}`,
+  });
+  expect(await fingerprint(await startFalkordb({ volume, redisArgs: '--appendonly yes' }))).toBe(changed);
+
+  await expect(drill(run, { backups: ['outside@latest'], stores })).resolves.toMatchObject({
+    drills: [{ verdict: { error: { hint: expect.stringMatching(/--image/) } } }],
+  });
+  const drilled = drill(run, { backups: ['outside@latest'], stores, image: image.falkordb });
+  expect((await drilled).drills[0]?.verdict).toMatchObject({ ok: true });
 });

@@ -78,6 +78,14 @@ function plainAddress({ host = '127.0.0.1', port = defaultPort }: HostConnection
   return { ...none, ...named('redis', host, port), args: ['-h', host, '-p', String(port)] };
 }
 
+/** For people; of a URL that is not known here, the variable that holds it. */
+export function nameAt(connection: HostConnection, environment: StoreContext['environment']): string {
+  const { url_env = '' } = connection;
+  if (connection.url_env === undefined) return plainAddress(connection).name;
+  const value = environment[url_env];
+  return value === undefined ? url_env : addressIn(new Secret(value), url_env).name;
+}
+
 /** The text is a secret, also where it is no URL. */
 function addressIn(secret: Secret, variable: string): Address {
   const url = URL.parse(secret.reveal().trim());

@@ -3,6 +3,7 @@ import { sleep } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import { ifLoaded } from './loaded.ts';
 import type { ServerOnHost } from './on-host.ts';
+import { ask } from './server.ts';
 
 const pingMs = 10_000;
 const loadDeadlineMs = 30 * 60_000;
@@ -28,6 +29,15 @@ export async function isRunning(server: ServerOnHost): Promise<boolean> {
 
 const isRefused = (said: string): boolean =>
   /Could not connect.*: (Connection refused|No such file or directory)/.test(said);
+
+/** Without a save: that was made before. A server that ends says nothing more. */
+export async function tellToStop(server: ServerOnHost): Promise<void> {
+  const refusal = await ask(server, ['SHUTDOWN', 'NOSAVE']).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (refusal instanceof PkbackupError && refusal.code === 'config') throw refusal;
+}
 
 /** Throws `unhealthy` where it does not load what it finds. */
 export async function untilServing(server: ServerOnHost): Promise<void> {
