@@ -36,6 +36,7 @@ type HoldRun = Pick<Run, 'emit' | 'signal' | 'repository' | 'environment'>;
 const suffix = '.server.json';
 const usualGraceSeconds = 60;
 const pollMs = 100;
+const startedMs = 3000;
 
 /**
  * Everything is ready to stop the server of the store, and it still runs. Undefined where it is not on this host. Throws
@@ -256,12 +257,18 @@ async function start(
 ): Promise<void> {
   if (await server.isRunning()) return;
   const failed = await insist(emit, serverProgram('start', command, store), () => server.isRunning());
-  if (!failed) return;
+  if (!failed) return untilSeen(server);
   throw new PkbackupError(
     'failed',
     `${server.name} was stopped and does not run again: ${failureOf('start', command, failed)}`,
     { hint: 'start it, or correct start of this store and run "pkbackup recover"' },
   );
+}
+
+/** One that has just been started may take a moment; who asks before that would start another one. */
+async function untilSeen(server: HostServer): Promise<void> {
+  const giveUpAt = performance.now() + startedMs;
+  while (!(await server.isRunning()) && performance.now() < giveUpAt) await sleep(pollMs);
 }
 
 /** Servers that crashed runs had stopped are started by what the configuration of today says. */

@@ -2,6 +2,7 @@
 // between it and servers in containers, both ways.
 import {
   chmodSync,
+  existsSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -162,7 +163,8 @@ const present = ({ data }: HostFalkordb, name: string) => {
 /** Of ours nothing is left, where the data lies or beside it. */
 function expectTidy({ data }: HostFalkordb, run: RunFixture['run']): void {
   expect([...readdirSync(data), ...readdirSync(join(data, '..'))].join()).not.toContain('pkbackup');
-  expect(readdirSync(join(run.repository.directory, '.pkbackup', 'journal'))).toEqual([]);
+  const journal = join(run.repository.directory, '.pkbackup', 'journal');
+  expect(existsSync(journal) ? readdirSync(journal) : []).toEqual([]);
 }
 
 test.each([
@@ -283,8 +285,89 @@ test('from a container to this host and back, into a server and into a volume', 
   expect(await fingerprint(await startFalkordb({ volume, redisArgs: '--appendonly yes' }))).toBe(changed);
 
   await expect(drill(run, { backups: ['outside@latest'], stores })).resolves.toMatchObject({
-    drills: [{ verdict: { error: { hint: expect.stringMatching(/--image/) } } }],
+    drills: [{ ok: false, error: { code: 'not_found', hint: 'name one with --image' } }],
   });
-  const drilled = drill(run, { backups: ['outside@latest'], stores, image: image.falkordb });
-  expect((await drilled).drills[0]?.verdict).toMatchObject({ ok: true });
+  const { drills } = await drill(run, { backups: ['outside@latest'], stores, image: image.falkordb });
+  expect(drills).toMatchObject([{ ok: true, findings: [], notChecked: [] }]);
+});
+
+/** A start that does nothing for the first time, as a server that ends on what it finds. */
+function startsAtSecond({ start, data }: HostFalkordb, what: string): string[] {
+  const mark = join(data, '..', 'first');
+  writeFileSync(mark, '');
+  const text = `if [ -e ${mark} ]; then rm ${mark}; ${what}; fi; exec ${start[0]}`;
+  return ['/bin/sh', '-c', text];
+}
+
+test.each([
+  [
+    'ends after its start',
+    (host: HostFalkordb) => ({ stop: host.stop, start: startsAtSecond(host, 'exit 0') }),
+    /does not load its data; the previous data is back in place, and the server at .* serves again/,
+  ],
+  [
+    'cannot be stopped',
+    ({ start }: HostFalkordb) => ({ stop: ['/bin/sh', '-c', 'echo busy; exit 3'], start }),
+    /stop "\/bin\/sh" failed: exit code 3: busy; the previous data is back in place/,
+  ],
+  [
+    'goes on after it was stopped',
+    ({ start }: HostFalkordb) => ({ stop: ['true'], start }),
+    /stop "true" has ended, but the server at .* still runs after 2 s; the previous data is back in place/,
+  ],
+])('a server that %s serves the previous data, and takes writes', async (_what, programs, message) => {
+  using fixture = makeRun();
+  const host = await startHost({ args: '--appendonly yes' });
+  const run = withoutDocker(fixture.run);
+  await fill(host, 1);
+  const subject = { ...store(byAddress(host), programs(host)), graceSeconds: 2 };
+  await backedUp(run, subject);
+  await host.query('later', 'CREATE (:Later)');
+  await host.ask('SET', 'plain', 'changed');
+  const before = await fingerprint(host);
+  await expect(restore(run, restoreOptions(subject))).rejects.toMatchObject({
+    code: 'restore_failed',
+    message: expect.stringMatching(message),
+  });
+  expect(await fingerprint(host)).toBe(before);
+  await host.ask('SET', 'written', 'yes');
+  expectTidy(host, run);
+});
+
+test('a backup that is damaged after it was proved, and a directory of another server, change nothing', async () => {
+  using fixture = makeRun();
+  const [host, other] = [await startHost(), await startHost()];
+  const run = withoutDocker(fixture.run);
+  await fill(host, 1);
+  await fill(other, 1);
+  await other.ask('SAVE');
+  const { stop, start } = host;
+  const subject = store(byAddress(host), { stop, start });
+  const made = await backedUp(run, subject);
+  await host.ask('SET', 'plain', 'changed');
+  const before = [
+    await fingerprint(host),
+    await fingerprint(other),
+    readFileSync(join(other.data, 'dump.rdb')),
+  ];
+  const elsewhere = store(byAddress(host, { data_path: other.data }), { stop, start });
+  await expect(restore(run, restoreOptions(elsewhere))).rejects.toMatchObject({
+    message: expect.stringMatching(/the server writes somewhere else; the present data was not touched/),
+  });
+  const damage = async () => {
+    const bytes = readFileSync(made.path);
+    writeFileSync(made.path, bytes.fill(0x55, bytes.length >> 1, (bytes.length >> 1) + 4000));
+    return true;
+  };
+  await expect(restore(run, { ...restoreOptions(subject), confirm: damage })).rejects.toMatchObject({
+    message: expect.stringMatching(/the present data was not touched/),
+  });
+  const after = [
+    await fingerprint(host),
+    await fingerprint(other),
+    readFileSync(join(other.data, 'dump.rdb')),
+  ];
+  expect(after).toEqual(before);
+  await host.ask('SET', 'written', 'yes');
+  for (const each of [host, other]) expectTidy(each, run);
 });
