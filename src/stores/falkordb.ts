@@ -6,6 +6,7 @@ import { basename, dirname } from 'node:path/posix';
 import { z } from 'zod';
 import { nameOf as entryName } from '../archive/tar-format.ts';
 import { PkbackupError } from '../errors.ts';
+import { addressKeys, checkAddress } from './address-keys.ts';
 import { differencesOf } from './counts.ts';
 import { checkByServer } from './falkordb/check-dump.ts';
 import { isInContainer, thawIfRunning } from './falkordb/connection.ts';
@@ -34,14 +35,7 @@ import { dataPath, openHelper, type Place, readPlace } from './volume-place.ts';
 
 const schema = z
   .strictObject({
-    container: z.string().min(1).optional(),
-    /** Instead of a container: the variable that holds the URL of a server. */
-    url_env: z.string().min(1).optional(),
-    /** Or its name, its address, or the path of its socket. */
-    host: z.string().min(1).optional(),
-    port: z.int().min(1).max(65_535).optional(),
-    /** The directory of redis-cli, where it is not on the PATH of this host. */
-    tools: z.string().refine(isAbsolute, 'expected the whole path of a directory').optional(),
+    ...addressKeys,
     /** Of an ACL; the default user where it is missing. */
     user: z.string().min(1).optional(),
     password_env: z.string().min(1).optional(),
@@ -54,16 +48,9 @@ const schema = z
     /** The volume that the data is expected on. */
     volume: z.string().min(1).optional(),
   })
-  .refine(
-    ({ container, url_env, host }) =>
-      [container, url_env, host].filter((one) => one !== undefined).length === 1,
-    { message: 'expected one of "container", "url_env" and "host"' },
-  )
-  .refine(({ host, port }) => port === undefined || (host !== undefined && !isAbsolute(host)), {
-    message: '"port" goes with the name or address of a "host"',
-  })
-  .refine(({ container, tools }) => container === undefined || tools === undefined, {
-    message: '"tools" are those of this host: a container has its own',
+  .superRefine(checkAddress)
+  .refine(({ host = '', port }) => port === undefined || !isAbsolute(host), {
+    message: '"port" goes with the name or address of a "host", and not with a socket',
   })
   .refine(({ container, volume }) => container !== undefined || volume === undefined, {
     message: '"volume" goes with "container"',
