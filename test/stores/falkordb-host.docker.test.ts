@@ -1,5 +1,6 @@
 // FalkorDB without Docker: a server of this host with the tools of this host, by its URL, its address and its socket; and
 // between it and servers in containers, both ways.
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -10,7 +11,9 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { execa } from 'execa';
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import type { ConfiguredStore } from '../../src/config/types.ts';
@@ -21,7 +24,7 @@ import { verify } from '../../src/operations/verify.ts';
 import { storeOf } from '../../src/stores/index.ts';
 import { image, requireTestbed } from '../../testbed/index.ts';
 import { makeTempDir } from '../archive/gather.ts';
-import { makeVolume } from '../docker/bed.ts';
+import { docker, makeVolume } from '../docker/bed.ts';
 import { makeRun, type RunFixture } from '../operations/run-fixture.ts';
 import { backedUp, restoreOptions, writtenBy } from './conformance.ts';
 import { type HostFalkordb, password, startHostFalkordb } from './fixtures/falkordb-host.ts';
@@ -91,8 +94,16 @@ test.each([
     source: { path: join(host.data, 'dump.rdb'), append_only: false },
   });
   expect(made.metadata.counts.nodes).toBeGreaterThanOrEqual(1857 + acknowledged);
-  const { backups } = await verify(run, { backups: [], level: 'content' });
-  expect(backups[0]).toMatchObject({ ok: true, findings: [] });
+  const check = async (PATH: string) => {
+    const environment = { ...run.environment, PATH };
+    const { backups } = await verify({ ...run, environment }, { backups: [], level: 'content' });
+    return backups[0];
+  };
+  expect(await check(host.tools)).toMatchObject({ ok: true, findings: [], notChecked: [] });
+  expect(await check(makeTempDir())).toMatchObject({
+    ok: true,
+    notChecked: [expect.stringMatching(/redis-check-rdb has not read the dump: there is none on the PATH/)],
+  });
   const said = JSON.stringify([fixture.events, (await run.repository.list()).backups]);
   for (const secret of [password, encodeURIComponent(password)]) expect(said).not.toContain(secret);
 });
@@ -288,7 +299,38 @@ test('from a container to this host and back, into a server and into a volume', 
     drills: [{ ok: false, error: { code: 'not_found', hint: 'name one with --image' } }],
   });
   const { drills } = await drill(run, { backups: ['outside@latest'], stores, image: image.falkordb });
-  expect(drills).toMatchObject([{ ok: true, findings: [], notChecked: [] }]);
+  expect(drills).toMatchObject([{ ok: true, findings: [] }]);
+});
+
+test('over TLS, where the authority is known', async () => {
+  using fixture = makeRun();
+  const [host, server] = [await startHost({ hasPassword: true }), await startFalkordb()];
+  await fill(host, 1);
+  const openssl =
+    'openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout /tmp/key -out /tmp/cert 2>/dev/null && cat /tmp/key /tmp/cert';
+  const { stdout } = await (await docker()).exec(server.id, { command: ['sh', '-c', openssl] });
+  const pem = stdout.toString('utf8');
+  const authority = join(makeTempDir(), 'authority.pem');
+  writeFileSync(authority, pem);
+  const gateway = createServer({ key: pem, cert: pem }, (socket) => {
+    const inner = connect(host.port, '127.0.0.1');
+    for (const each of [socket, inner]) each.on('error', () => undefined);
+    socket.pipe(inner).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  gateway.on('tlsClientError', () => undefined);
+  await once(gateway, 'listening');
+  onTestFinished(() => void gateway.close());
+  const { port } = gateway.address() as AddressInfo;
+  const far = `rediss://:${encodeURIComponent(password)}@localhost:${port}`;
+  const subject = store({ url_env: 'FAR', tools: host.tools });
+  const { stores } = await backup(withoutDocker(fixture.run, { FAR: far }), { stores: [subject] });
+  expect(stores[0]).toMatchObject({
+    ok: false,
+    error: { message: expect.stringMatching(/certificate verify failed/) },
+  });
+  const run = withoutDocker(fixture.run, { FAR: `${far}?cacert=${encodeURIComponent(authority)}` });
+  const { metadata } = await backedUp(run, subject);
+  expect(metadata).toMatchObject({ source: { url: `rediss://localhost:${port}` }, counts: { graphs: 2 } });
 });
 
 /** A start that does nothing for the first time, as a server that ends on what it finds. */

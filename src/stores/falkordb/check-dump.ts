@@ -1,8 +1,8 @@
 // redis-check-rdb reads a dump, in a container of its own made from the server's image, or on this host where the server was
-// here: a second opinion beside our reader. It is redis-server under another name, and where the name is left out the program
-// is there all the same.
+// here: a second opinion beside our reader. It is redis-server under another name, and images that leave the name out have the
+// program all the same; on a host redis-server may be a script, which would start a server.
 import { randomBytes } from 'node:crypto';
-import { access, constants, symlink } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { extractTree } from '../../archive/extract-tree.ts';
 import type { RunResult } from '../../docker/index.ts';
@@ -72,13 +72,10 @@ async function checkOnHost(
 ): Promise<Checked | string> {
   const directory = join(scratchDir, `checked-${randomBytes(4).toString('hex')}`);
   const PATH = environment.PATH ?? '';
-  const found = await findProgram('redis-check-rdb', PATH);
-  const server = found ?? (await findProgram('redis-server', PATH));
-  if (server === undefined) return 'there is none on the PATH of this machine';
+  const program = await findProgram('redis-check-rdb', PATH);
+  if (program === undefined) return 'there is none on the PATH of this machine';
   try {
     await extractTree(dump, directory, { signal, keepOwner: false, failureCode: 'failed' });
-    const program = found ?? join(directory, 'redis-check-rdb');
-    if (!found) await symlink(server, program);
     const how = { environment: { PATH, LC_ALL: 'C' }, deadlineMs, signal };
     const { exitCode, stdout, stderr } = await runHostProgram([program, join(directory, dumpName)], how);
     return verdictOf({ exitCode, stdout: stdout.toString('utf8'), stderr }, 'this machine');
