@@ -29,6 +29,7 @@ import { makeRun, type RunFixture } from '../operations/run-fixture.ts';
 import { backedUp, restoreOptions, writtenBy } from './conformance.ts';
 import { type HostFalkordb, password, startHostFalkordb } from './fixtures/falkordb-host.ts';
 import { fill, fingerprint, items, startFalkordb, startWriter } from './fixtures/falkordb-server.ts';
+import { freePort } from './fixtures/free-port.ts';
 
 beforeAll(() => requireTestbed('falkordb'));
 
@@ -159,6 +160,10 @@ test('a data directory that is not that of the server is refused', async () => {
   expect(await failing({ data_path: '/nowhere/at/all' })).toMatchObject({
     ok: false,
     error: { code: 'config', message: expect.stringMatching(/by data_path, is not there/) },
+  });
+  expect(await failing({ port: await freePort() })).toMatchObject({
+    ok: false,
+    error: { message: expect.stringMatching(/cannot be reached: Connection refused/) },
   });
   const link = join(makeTempDir(), 'mounted');
   symlinkSync(host.data, link);

@@ -111,6 +111,12 @@ function refusal(
   if (exitCode === 126 || exitCode === 127) return server.noClient();
   const lines = said.trim().split('\n');
   const line = lines.findLast((each) => !/^(AUTH|HELLO 3) failed/.test(each)) ?? `exit code ${exitCode}`;
+  const unreached = /^Could not connect to Redis at .*?: (?<why>[^:]+)$/.exec(line)?.groups?.why;
+  if (unreached !== undefined) {
+    return new PkbackupError('unhealthy', `${who} cannot be reached: ${unreached}`, {
+      hint: 'check that it runs, and how this store says that it is reached',
+    });
+  }
   const code = /Could not connect/.test(line) ? 'unhealthy' : 'failed';
   return new PkbackupError(code, `${who} answered ${verb}: ${line.slice(0, 300)}`);
 }
