@@ -29,7 +29,7 @@ import { makeRun, type RunFixture } from '../operations/run-fixture.ts';
 import { backedUp, restoreOptions, writtenBy } from './conformance.ts';
 import { type HostFalkordb, password, startHostFalkordb } from './fixtures/falkordb-host.ts';
 import { fill, fingerprint, items, startFalkordb, startWriter } from './fixtures/falkordb-server.ts';
-import { freePort } from './fixtures/free-port.ts';
+import { freePort } from './fixtures/postgres-host.ts';
 
 beforeAll(() => requireTestbed('falkordb'));
 
