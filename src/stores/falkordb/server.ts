@@ -58,15 +58,10 @@ export async function ask(
   command: readonly string[],
   options: { deadlineMs?: number; database?: number } = {},
 ): Promise<unknown> {
-  const { user, password, signal } = server;
-  const args = [
-    '-e',
-    '--json',
-    ...(user === undefined ? [] : ['--user', user]),
-    ...(options.database === undefined ? [] : ['-n', String(options.database)]),
-    ...command,
-  ];
-  const env: Record<string, string> = password === undefined ? {} : { REDISCLI_AUTH: password.reveal() };
+  const { signal } = server;
+  const { options: common, env } = redisCli(server);
+  const database = options.database === undefined ? [] : ['-n', String(options.database)];
+  const args = [...common, ...database, ...command];
   const deadlineMs = options.deadlineMs ?? commandDeadlineMs;
   const { exitCode, stdout, stderr } = await server.run(args, env, { deadlineMs, signal });
   const text = stdout.toString('utf8');
@@ -79,6 +74,17 @@ export async function ask(
     const message = `${server.where} answered ${command[0]} with what is not JSON`;
     throw new PkbackupError('failed', message, { cause });
   }
+}
+
+/** Of every call. */
+export function redisCli({ user, password }: Pick<FalkordbServer, 'user' | 'password'>): {
+  options: string[];
+  env: Record<string, string>;
+} {
+  return {
+    options: ['-e', '--json', ...(user === undefined ? [] : ['--user', user])],
+    env: password === undefined ? {} : { REDISCLI_AUTH: password.reveal() },
+  };
 }
 
 function refusal(
