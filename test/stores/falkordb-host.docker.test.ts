@@ -307,6 +307,25 @@ test('from a container to this host and back, into a server and into a volume', 
   expect(drills).toMatchObject([{ ok: true, findings: [] }]);
 });
 
+test('the commands of the page restore it by hand', async () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/stores/falkordb.md'), 'utf8');
+  const commands = /Without Docker, as root:\n\n```sh\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  using fixture = makeRun();
+  const host = await startHost();
+  await fill(host, 1);
+  const before = await fingerprint(host);
+  const { path } = await backedUp(withoutDocker(fixture.run), store(byAddress(host)));
+  await host.ask('FLUSHALL');
+  const replaced = commands
+    .replace('redis-cli', `${join(host.tools, 'redis-cli')} -p ${host.port}`)
+    .replace('systemctl stop falkordb', host.stop[0] ?? '')
+    .replace('systemctl start falkordb', host.start[0] ?? '')
+    .replaceAll('/var/lib/falkordb', host.data)
+    .replace(/graph-backup-\S+\.tar\.gz/, path);
+  await execa('sh', ['-ec', replaced], { cwd: fixture.directory });
+  await vi.waitFor(async () => expect(await fingerprint(host)).toBe(before), 20_000);
+});
+
 test('over TLS, where the authority is known', async () => {
   using fixture = makeRun();
   const [host, server] = [await startHost({ hasPassword: true }), await startFalkordb()];
