@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { assertStoreName } from '../repository/index.ts';
 import { allowedQuiesce, storeOf } from '../stores/index.ts';
-import type { Store } from '../stores/store.ts';
+import type { HostServer } from '../stores/store.ts';
 import { commandLine, hooksOf } from './commands.ts';
 import { expectationsOf } from './expectations.ts';
 import { checked, type Issue } from './issues.ts';
@@ -41,7 +41,8 @@ export function readStoreEntry(
     });
   }
   const server = serverPrograms(common, directory);
-  issues.push(...serverIssues(common, path, target !== undefined && isOnHost(store, target)));
+  const onHost = target === undefined ? undefined : store.hostServer?.(target, { environment: {} });
+  issues.push(...serverIssues(common, path, onHost));
   if (issues.length > before) return undefined;
   return {
     name,
@@ -70,28 +71,29 @@ type Common = z.infer<typeof commonStoreSchema>;
 const serverDeadlineMs = 10 * 60_000;
 
 function serverPrograms({ stop, start }: Common, directory: string): ServerPrograms | undefined {
-  if (stop === undefined || start === undefined) return undefined;
+  if (start === undefined) return undefined;
   return {
-    stop: commandLine(stop, directory, serverDeadlineMs),
+    ...(stop !== undefined && { stop: commandLine(stop, directory, serverDeadlineMs) }),
     start: commandLine(start, directory, serverDeadlineMs),
   };
 }
 
 /** What is stopped must be started by somebody; containers are stopped and started by Docker. */
-function serverIssues({ stop, start, kind }: Common, path: readonly string[], isHost: boolean): Issue[] {
+function serverIssues(
+  { stop, start, kind }: Common,
+  path: readonly string[],
+  onHost: HostServer | undefined,
+): Issue[] {
   if (stop === undefined && start === undefined) return [];
   const there = stop === undefined ? 'start' : 'stop';
-  if (stop === undefined || start === undefined) {
+  const stopsItself = onHost?.stop !== undefined;
+  if (start === undefined || (stop === undefined && onHost && !stopsItself)) {
     return [{ path: [...path, there], message: `needs ${there === 'stop' ? 'start' : 'stop'} beside it` }];
   }
-  if (isHost) return [];
+  if (onHost) return [];
   return [
     { path: [...path, there], message: `is for a server on this host alone, which this ${kind} is not` },
   ];
-}
-
-function isOnHost(store: Store, target: unknown): boolean {
-  return store.hostServer?.(target, { environment: {} }) !== undefined;
 }
 
 function nameIssues(name: string, path: readonly string[]): Issue[] {

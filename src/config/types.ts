@@ -21,7 +21,8 @@ export interface Hooks {
 
 /** For a server on this host, outside Docker. */
 export interface ServerPrograms {
-  readonly stop: CommandLine;
+  /** Missing for a kind that stops its server itself. */
+  readonly stop?: CommandLine;
   /** MUST be fit to run where it runs already. */
   readonly start: CommandLine;
 }

@@ -8,7 +8,7 @@ import { asPkbackupError, PkbackupError, systemCodeOf } from '../errors.ts';
 import { type HoldReport, type PreparedHold, prepareHold } from '../quiesce/index.ts';
 import { type Backup, type Metadata, type Publication, schemaVersion } from '../repository/index.ts';
 import { allowedQuiesce, storeOf } from '../stores/index.ts';
-import type { Look, Snapshot, Store } from '../stores/store.ts';
+import type { HostServer, Look, Snapshot, Store } from '../stores/store.ts';
 import { version } from '../version.ts';
 import type { Compression, Quiesce } from '../words.ts';
 import { type Expected, expectedOf } from './history.ts';
@@ -46,7 +46,7 @@ export async function predict(
   const kind = storeOf(store.kind);
   const wanted = chooseQuiesce(kind, store, options);
   const look = await kind.look(store.target, contextFor(run, store.name, ''));
-  const quiesce = quiesceOf(wanted, look, serverOf(store, run) !== undefined);
+  const quiesce = quiesceOf(wanted, look, serverOf(store, run));
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   return { look, quiesce, expected: expectedOf(earlier, look, quiesce) };
 }
@@ -98,7 +98,7 @@ async function saveLocked(
   await using scratch = await run.repository.makeScratch();
   const lookContext = contextFor(run, store.name, scratch.path);
   const look = await kind.look(store.target, lookContext);
-  const quiesce = quiesceOf(wanted, look, serverOf(store, run) !== undefined);
+  const quiesce = quiesceOf(wanted, look, serverOf(store, run));
   const context = { ...lookContext, quiesce, guard: guardOf(run) };
   const earlier = await preflight(run, store, look, { ...options, quiesce });
   await using publication = await run.repository.begin(store.name, new Date(), compression);
@@ -305,8 +305,9 @@ function describe(store: ConfiguredStore, look: Look, read: Read, quiesce: Quies
 }
 
 /** Where nobody can be held, nobody is. */
-function quiesceOf(wanted: Quiesce, { volumes }: Look, isOnHost: boolean): Quiesce {
-  return volumes.length === 0 && !isOnHost ? 'none' : wanted;
+function quiesceOf(wanted: Quiesce, { volumes }: Look, onHost: HostServer | undefined): Quiesce {
+  const isHeld = volumes.length > 0 || (onHost !== undefined && !onHost.isSavedHot);
+  return isHeld ? wanted : 'none';
 }
 
 function chooseQuiesce(

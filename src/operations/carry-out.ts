@@ -66,9 +66,10 @@ export async function carryOut(
     }
     await server?.hold();
   });
-  await attempt(run, all, ({ undertaking, server }) =>
-    swapHeld(server, () => undertaking.restoration.swap()),
-  );
+  await attempt(run, all, (one) => {
+    one.isSwapped = true;
+    return swapHeld(one.server, () => one.undertaking.restoration.swap());
+  });
   await attempt(run, all, async (one) => {
     const { context } = one.undertaking;
     const server = await one.server?.release();
@@ -95,6 +96,8 @@ class Progress {
   readonly undertaking: Undertaking;
   isStaging = false;
   isSwapping = false;
+  /** Or in the middle of it. */
+  isSwapped = false;
   hold: Hold | undefined;
   server: ServerHold | undefined;
   counts: Counts = {};
@@ -161,7 +164,7 @@ async function undo(run: Run, all: readonly Progress[], culprit: Progress, becau
   throw failed(because, restoration, `${state}${await servesAgain(context, users, servers)}`);
 }
 
-const heldBy = ({ users, server }: Progress) => ({ held: users, clients: [], server });
+const heldBy = ({ users, server, isSwapped }: Progress) => ({ held: users, clients: [], server, isSwapped });
 
 function stateOf(all: readonly Progress[]): string {
   const isTouched = all.some(({ isSwapping }) => isSwapping);

@@ -103,7 +103,7 @@ export async function endJournal(run: Run, context: StoreContext, journal: Resto
  * Goes on after an interruption, and while Docker is away: a restore is either done or undone, never left in between. Those
  * that were `held` before run again afterwards, also where one has ended on the restored data meanwhile. `clients` are ids of
  * those that run and are to stand still meanwhile. A `server` of this host
- * is stopped where it runs, and runs again where it ran before.
+ * is stopped where it runs on what is perhaps swapped, and runs again where it ran before.
  */
 export async function rollBackHeld(
   restoration: ResumedRestore,
@@ -112,14 +112,20 @@ export async function rollBackHeld(
     held,
     clients,
     server,
-  }: { held: readonly Held[]; clients: readonly string[]; server?: ServerHold | undefined },
+    isSwapped = true,
+  }: {
+    held: readonly Held[];
+    clients: readonly string[];
+    server?: ServerHold | undefined;
+    isSwapped?: boolean;
+  },
   because: unknown,
 ): Promise<void> {
   const uninterrupted = { ...context, signal: new AbortController().signal };
   try {
     await whileDockerIsAway(async () => {
       await using hold = await holdAnyway(restoration, uninterrupted, clients);
-      await server?.hold(uninterrupted.signal);
+      if (isSwapped) await server?.hold(uninterrupted.signal);
       await swapHeld(server, () => restoration.rollback());
       await server?.startAgain();
       await hold?.release();

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CommandLine, ConfiguredStore } from '../config/types.ts';
+import type { CommandLine, ConfiguredStore, ServerPrograms } from '../config/types.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { isAlive, thisProcess } from '../owner.ts';
 import type { HoldReport } from '../quiesce/index.ts';
@@ -36,6 +36,7 @@ type HoldRun = Pick<Run, 'emit' | 'signal' | 'repository' | 'environment'>;
 const suffix = '.server.json';
 const usualGraceSeconds = 60;
 const pollMs = 100;
+const startedMs = 3000;
 
 /**
  * Everything is ready to stop the server of the store, and it still runs. Undefined where it is not on this host. Throws
@@ -111,8 +112,9 @@ export class ServerHold implements AsyncDisposable {
     if (!programs || !(await this.server.isRunning())) return this;
     this.#stoppedMs ??= performance.now();
     try {
+      await this.server.beforeStop?.();
       await this.#guard?.tell({ isStopped: true });
-      await this.#stop(programs.stop);
+      await this.#stop(programs);
       signal.throwIfAborted();
     } catch (error) {
       await this[Symbol.asyncDispose]();
@@ -193,17 +195,20 @@ export class ServerHold implements AsyncDisposable {
   }
 
   /** Not cut short by the signal of the run: what is half stopped might end after it was started again. */
-  async #stop(stop: CommandLine): Promise<void> {
-    const { emit } = this.#run;
-    const ended = await runUserProgram(emit, serverProgram('stop', stop, this.#store));
-    if (ended.exitCode === 0 && (await hasEnded(this.server, patienceMsOf(this.#store)))) return;
-    const why =
-      ended.exitCode === 0
-        ? `stop "${stop.argv[0]}" has ended, but ${this.server.name} still runs after ${patienceMsOf(this.#store) / 1000} s`
-        : failureOf('stop', stop, ended);
+  async #stop({ stop }: ServerPrograms): Promise<void> {
+    const failed = stop ? await this.#runStop(stop) : await this.server.stop?.();
+    const patienceMs = patienceMsOf(this.#store);
+    if (!failed && (await hasEnded(this.server, patienceMs))) return;
+    const told = stop ? `stop "${stop.argv[0]}" has ended` : 'it was told to stop';
+    const why = failed ?? `${told}, but ${this.server.name} still runs after ${patienceMs / 1000} s`;
     throw new PkbackupError('failed', why, {
       hint: 'the data was not touched; a server that takes longer to stop gets more time with grace_seconds',
     });
+  }
+
+  async #runStop(stop: CommandLine): Promise<string | undefined> {
+    const ended = await runUserProgram(this.#run.emit, serverProgram('stop', stop, this.#store));
+    return ended.exitCode === 0 ? undefined : failureOf('stop', stop, ended);
   }
 
   #order(start: CommandLine): StartOrder {
@@ -256,12 +261,18 @@ async function start(
 ): Promise<void> {
   if (await server.isRunning()) return;
   const failed = await insist(emit, serverProgram('start', command, store), () => server.isRunning());
-  if (!failed) return;
+  if (!failed) return untilSeen(server);
   throw new PkbackupError(
     'failed',
     `${server.name} was stopped and does not run again: ${failureOf('start', command, failed)}`,
     { hint: 'start it, or correct start of this store and run "pkbackup recover"' },
   );
+}
+
+/** One that has just been started may take a moment; who asks before that would start another one. */
+async function untilSeen(server: HostServer): Promise<void> {
+  const giveUpAt = performance.now() + startedMs;
+  while (!(await server.isRunning()) && performance.now() < giveUpAt) await sleep(pollMs);
 }
 
 /** Servers that crashed runs had stopped are started by what the configuration of today says. */
@@ -336,7 +347,7 @@ const halfSwapped = ({ name }: HostServer) =>
 
 function cannotStop({ name }: HostServer, store: string): PkbackupError {
   return new PkbackupError('failed', `${name} runs, and nothing says how to stop it`, {
-    hint: `set stop and start of "${store}" in pkbackup.yaml, or stop it first`,
+    hint: `set stop and start of "${store}" in pkbackup.yaml, stop it first, or restore elsewhere with --to`,
   });
 }
 

@@ -3,6 +3,7 @@
 import type { ConfiguredStore } from '../config/types.ts';
 import { restorableAs } from '../legacy/index.ts';
 import type { Backup } from '../repository/index.ts';
+import { isPath } from '../stores/is-path.ts';
 import type { Kind } from '../words.ts';
 
 export function ofStore(backup: Backup, store: string): Backup {
@@ -27,6 +28,3 @@ function kindFor(
   if (to !== undefined && isPath(to) && kinds.includes('directory')) return 'directory';
   return kinds.find((kind) => kind === configured?.kind) ?? metadata.kind;
 }
-
-/** No volume and no container has such a name. */
-const isPath = (to: string): boolean => /[/\\]|^\.{1,2}$|^~/.test(to);

@@ -44,6 +44,7 @@ import { keepTrue, takeSamples } from './chromadb-samples.ts';
 import { compareWithServer, countServed, waitForServer } from './chromadb-server.ts';
 import { FilePicker, nameInside } from './copied-files.ts';
 import { roomFor } from './free-space.ts';
+import { isPath } from './is-path.ts';
 import {
   describeSource,
   directoriesWith,
@@ -264,9 +265,6 @@ export const chromadb: Store<Target> = {
     };
   },
 };
-
-/** No volume and no container has such a name. */
-const isPath = (to: string): boolean => /[/\\]|^\.{1,2}$|^~/.test(to);
 
 interface Data {
   readonly container: Container | undefined;

@@ -1,11 +1,11 @@
 // PostgreSQL: hot. Every database as a custom-format dump, all pinned at one moment, and the roles; restored into new
 // databases beside the present ones, checked there, and put into place by renaming in one transaction. What is asked of
 // the server goes through the tools in its own container. docs/stores/postgres.md tells it for people.
-import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { type Container, composeProject, composeService } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
 import type { Counts } from '../words.ts';
+import { addressKeys, checkAddress } from './address-keys.ts';
 import { describeVolume } from './mounted-data.ts';
 import { checkContent } from './postgres/check-content.ts';
 import {
@@ -27,14 +27,7 @@ import type { Source, Store, StoreContext } from './store.ts';
 
 const schema = z
   .strictObject({
-    container: z.string().min(1).optional(),
-    /** Instead of a container: the variable that holds the URL of a server. */
-    url_env: z.string().min(1).optional(),
-    /** Or its name, its address, or the directory of its socket. */
-    host: z.string().min(1).optional(),
-    port: z.int().min(1).max(65_535).optional(),
-    /** The directory of psql, pg_dump and the others, where they are not on the PATH of this host. */
-    tools: z.string().refine(isAbsolute, 'expected the whole path of a directory').optional(),
+    ...addressKeys,
     /** A superuser; POSTGRES_USER of the container, or `postgres`, where it is missing. */
     user: z.string().min(1).optional(),
     password_env: z.string().min(1).optional(),
@@ -44,17 +37,7 @@ const schema = z
     /** Only these; all where it is missing. */
     databases: z.array(z.string().min(1)).min(1).optional(),
   })
-  .refine(
-    ({ container, url_env, host }) =>
-      [container, url_env, host].filter((one) => one !== undefined).length === 1,
-    { message: 'expected one of "container", "url_env" and "host"' },
-  )
-  .refine(({ host, port }) => port === undefined || host !== undefined, {
-    message: '"port" goes with "host"',
-  })
-  .refine(({ container, tools }) => container === undefined || tools === undefined, {
-    message: '"tools" are those of this host: a container has its own',
-  });
+  .superRefine(checkAddress);
 
 /** Of `--to`; no setting, so that it passes by schema and journal: what it led to is in the state of the restore. */
 const besideKey = Symbol('beside');

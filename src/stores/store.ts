@@ -177,6 +177,12 @@ export interface HostServer {
   isRunning(signal?: AbortSignal): Promise<boolean>;
   /** Returns when it answers; throws `unhealthy` where it does not in time. */
   untilServing(signal: AbortSignal): Promise<void>;
+  /** Its backups are hot, whatever `quiesce` says: it is held for a restore alone. */
+  readonly isSavedHot?: true;
+  /** Called right before it is told to stop: for servers that lose data when they are stopped. */
+  beforeStop?(): Promise<void>;
+  /** Tells it to stop where the configuration has no `stop`; returns when it was told. */
+  stop?(): Promise<void>;
 }
 
 /** Where the data comes from; goes into the metadata in snake_case. */

@@ -166,6 +166,22 @@ describe('the way that zod says things', () => {
     return issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   };
 
+  it('is to stop a server that nobody starts, or one that is in Docker', () => {
+    const text = `stores:
+  a: { kind: falkordb, host: 127.0.0.1, stop: [stop] }
+  b: { kind: falkordb, container: graph, start: [start] }
+  c: { kind: falkordb, container: graph, stop: [stop], start: [start] }
+`;
+    expect(mistakes(text)).toEqual([
+      'pkbackup.yaml:2: stores.a.stop: needs start beside it',
+      'pkbackup.yaml:3: stores.b.start: is for a server on this host alone, which this falkordb is not',
+      'pkbackup.yaml:4: stores.c.stop: is for a server on this host alone, which this falkordb is not',
+    ]);
+    const good = parse('stores:\n  a: { kind: falkordb, host: 127.0.0.1, start: [./start] }\n');
+    expect(good.stores).toMatchObject([{ server: { start: { argv: [join(directory, 'start')] } } }]);
+    expect(good.stores[0]?.server).not.toHaveProperty('stop');
+  });
+
   it('is translated for unions, lists, literals and checks of a store of its own', () => {
     expect(said(z.union([z.string(), z.number()]), true)).toEqual([
       'x: expected a text or a number, got true',

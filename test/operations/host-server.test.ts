@@ -90,7 +90,7 @@ describe('a server of this host', () => {
     const { server: _, ...withoutPrograms } = store;
     await expect(prepareServerHold(fixture.run, withoutPrograms)).rejects.toMatchObject({
       message: `Neo4j in "${home}" runs, and nothing says how to stop it`,
-      hint: 'set stop and start of "graph" in pkbackup.yaml, or stop it first',
+      hint: 'set stop and start of "graph" in pkbackup.yaml, stop it first, or restore elsewhere with --to',
     });
   });
 

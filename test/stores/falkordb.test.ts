@@ -1,13 +1,16 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { encodeEntry, endOfArchive, padding } from '../../src/archive/tar-format.ts';
 import type { Container } from '../../src/docker/index.ts';
 import { Crc64 } from '../../src/stores/falkordb/crc64.ts';
+import { connectOnHost } from '../../src/stores/falkordb/on-host.ts';
 import { type RdbFacts, RdbReader } from '../../src/stores/falkordb/rdb.ts';
+import { ask } from '../../src/stores/falkordb/server.ts';
 import { formatsOf, refuseNewer } from '../../src/stores/falkordb/versions.ts';
 import { falkordb } from '../../src/stores/falkordb.ts';
 import type { BackupFacts, Content } from '../../src/stores/store.ts';
+import { makeTempDir } from '../archive/gather.ts';
 import { makeContext } from '../docker/bed.ts';
 
 /** Of a real FalkorDB 4.16.3 on Redis 8.2.3, with keys of every type. */
@@ -227,4 +230,77 @@ test('the server is recognised, and programs that only talk to it are not', () =
   expect(
     falkordb.recognise?.(container('falkordb/mcpserver', { FALKORDB_HOST: 'graph' }, ['3000/tcp'])),
   ).toBeUndefined();
+});
+
+test.each([
+  [{}, /expected one of "container", "url_env" and "host"/],
+  [{ container: 'graph', host: '127.0.0.1' }, /expected one of/],
+  [{ url_env: 'URL', port: 6380 }, /"port" goes with/],
+  [{ host: '/run/falkordb.sock', port: 6380 }, /"port" goes with/],
+  [{ container: 'graph', tools: '/usr/bin' }, /a container has its own/],
+  [{ host: 'db', tools: 'bin' }, /expected the whole path/],
+  [{ host: 'db', volume: 'graph' }, /"volume" goes with "container"/],
+])('%j cannot be configured', (target, message) => {
+  const issues = falkordb.schema.safeParse(target).error?.issues.map((issue) => issue.message);
+  expect(issues?.join('; ')).toMatch(message);
+});
+
+/** Tells how it was run, as an answer of a server would come. */
+const telling = `#!/bin/sh
+printf '["%s"' "$REDISCLI_AUTH"
+for word in "$@"; do printf ',"%s"' "$word"; done
+echo ]
+`;
+
+test.each([
+  [{ host: 'db' }, {}, ['', '-h', 'db', '-p', '6379']],
+  [
+    { host: '/run/f.sock', user: 'keeper' },
+    { REDISCLI_AUTH: 'usual one' },
+    ['usual one', '-s', '/run/f.sock'],
+  ],
+  [
+    { url_env: 'URL' },
+    { URL: 'redis://keeper:p%40ss%3Aword@[::1]:6380' },
+    ['p@ss:word', '-h', '::1', '-p', '6380'],
+  ],
+  [
+    { url_env: 'URL', password_env: 'WORD' },
+    { URL: 'rediss://:other@db/?cacert=%2Fetc%2Fca.pem', WORD: 'wins over it' },
+    ['wins over it', '-h', 'db', '-p', '6379', '--tls', '--cacert', '/etc/ca.pem'],
+  ],
+])(
+  'redis-cli of this host is told %j, and the password by its environment alone',
+  async (target, env, how) => {
+    const tools = makeTempDir();
+    writeFileSync(join(tools, 'redis-cli'), telling, { mode: 0o755 });
+    const { context } = makeContext();
+    const environment = { PATH: process.env.PATH, ...env };
+    const server = await connectOnHost({ ...target, tools }, { ...context, environment });
+    const user = server.user === undefined ? [] : ['--user', 'keeper'];
+    expect(await ask(server, ['PING'])).toEqual([...how, '-e', '--json', ...user, 'PING']);
+    expect(`${server.where} ${server.url}`).not.toContain('p@ss');
+  },
+);
+
+test.each([
+  [{ url_env: 'URL' }, 'http://db:6379', /holds no URL of a server/],
+  [{ url_env: 'URL' }, 'not a url', /holds no URL of a server/],
+  [{ url_env: 'URL' }, 'rediss://db?ca=x', /has the parameter "ca"/],
+  [{ url_env: 'URL' }, 'redis://db?cacert=x', /has the parameter "cacert"/],
+])('%j with %s is refused', async (target, URL, message) => {
+  const { context } = makeContext();
+  await expect(connectOnHost(target, { ...context, environment: { URL } })).rejects.toMatchObject({
+    code: 'config',
+    message: expect.stringMatching(message),
+  });
+});
+
+test('without redis-cli, that is said', async () => {
+  const { context } = makeContext();
+  const server = await connectOnHost({ host: 'db', tools: '/nowhere' }, { ...context, environment: {} });
+  await expect(ask(server, ['PING'])).rejects.toMatchObject({
+    code: 'config',
+    message: 'there is no redis-cli here to ask the server at db:6379',
+  });
 });

@@ -1,10 +1,13 @@
 // A restore beside that is killed is taken up by another process: from its journal, through the schema of its kind.
 import { describe, expect, test } from 'vitest';
-import { stores } from '../../src/stores/index.ts';
+import { storeOf, stores } from '../../src/stores/index.ts';
 
 const targets = {
   chromadb: { configured: { container: 'vectors' }, to: ['copy', 'volume:copy', 'container:other'] },
-  falkordb: { configured: { container: 'graph' }, to: ['copy', 'volume:copy', 'container:other'] },
+  falkordb: {
+    configured: { container: 'graph' },
+    to: ['copy', 'volume:copy', 'container:other', './copy', '/srv/copy'],
+  },
   neo4j: { configured: { container: 'graph' }, to: ['copy', 'volume:copy', 'container:other'] },
   postgres: { configured: { container: 'rows' }, to: ['copy', 'app=copy', 'container:other'] },
   sqlite: { configured: { path: '/srv/events.db' }, to: ['/srv/copy.db'] },
@@ -23,4 +26,11 @@ describe.each(stores)('$kind', ({ kind, schema, retarget }) => {
       expect(schema.safeParse(written).error?.issues ?? []).toEqual([]);
     }
   });
+});
+
+test('a server of this host is restored into a container without what says how it is reached', () => {
+  const configured = storeOf('falkordb').schema.parse({ host: '127.0.0.1', port: 6380, tools: '/opt/bin' });
+  const retarget = (to: string) => JSON.parse(JSON.stringify(storeOf('falkordb').retarget(configured, to)));
+  expect(retarget('container:other')).toEqual({ container: 'container:other' });
+  expect(retarget('./copy')).toEqual({ container: './copy' });
 });

@@ -5,32 +5,34 @@ import { PkbackupError } from '../../errors.ts';
 import type { Counts } from '../../words.ts';
 import type { StoreContext } from '../store.ts';
 import { countsOf } from './dump.ts';
+import { type ContainerConnection, connectInContainer } from './in-container.ts';
 import type { RdbFacts } from './rdb.ts';
-import {
-  type Connection,
-  connect,
-  countGraphs,
-  type FalkordbServer,
-  type Info,
-  keysIn,
-  listGraphs,
-  readInfo,
-} from './server.ts';
+import { countGraphs, type FalkordbServer, type Info, keysIn, listGraphs, readInfo } from './server.ts';
 
 const loadDeadlineMs = 30 * 60_000;
 const startsAllowed = 2;
 
 /** `before` is the container as it was before the restore; one that did not run then does not run now. */
 export async function awaitLoaded(
-  connection: Connection,
+  connection: ContainerConnection,
   before: Container,
   dump: RdbFacts | undefined,
   recorded: Counts,
   context: StoreContext,
 ): Promise<Counts> {
-  const expected = (dump && countsOf(dump)) ?? recorded;
   const server = await untilLoaded(connection, before, context);
-  if (!server) return expected;
+  if (!server) return (dump && countsOf(dump)) ?? recorded;
+  return compareLoaded(server, dump, recorded, context);
+}
+
+/** Of a server that has loaded what it found. */
+export async function compareLoaded(
+  server: FalkordbServer,
+  dump: RdbFacts | undefined,
+  recorded: Counts,
+  context: StoreContext,
+): Promise<Counts> {
+  const expected = (dump && countsOf(dump)) ?? recorded;
   const info = await readInfo(server);
   refuseOtherKeys(info, dump);
   const databases = keysIn(info).map(({ database }) => database);
@@ -47,7 +49,7 @@ export async function awaitLoaded(
 
 /** For a server that was just started; throws `unhealthy` where it does not load what it finds. */
 export async function awaitServing(
-  connection: Connection,
+  connection: ContainerConnection,
   container: Container,
   context: StoreContext,
 ): Promise<FalkordbServer> {
@@ -57,7 +59,7 @@ export async function awaitServing(
 }
 
 async function untilLoaded(
-  connection: Connection,
+  connection: ContainerConnection,
   before: Container,
   context: StoreContext,
 ): Promise<FalkordbServer | undefined> {
@@ -75,22 +77,23 @@ async function untilLoaded(
     }
     starts.add(now.startedAt);
     if (!isUp(now) || starts.size > startsAllowed) throw cannotLoad(now);
-    const server = await connectIfLoaded(connection, context);
+    const server = await ifLoaded(() => connectInContainer(connection, context), context);
     if (server) return server;
     if (performance.now() > giveUpAt) throw cannotLoad(now);
     await sleep(waitMs, signal);
   }
 }
 
-async function connectIfLoaded(
-  connection: Connection,
-  context: StoreContext,
-): Promise<FalkordbServer | undefined> {
+/** Undefined where it does not answer yet, or still loads. */
+export async function ifLoaded<Server extends FalkordbServer>(
+  connecting: () => Promise<Server>,
+  { signal }: Pick<StoreContext, 'signal'>,
+): Promise<Server | undefined> {
   try {
-    const server = await connect(connection, context);
+    const server = await connecting();
     return (await readInfo(server)).get('loading') === '0' ? server : undefined;
   } catch (error) {
-    throwIfAborted(context.signal);
+    throwIfAborted(signal);
     if (error instanceof PkbackupError && error.code === 'config') throw error;
     return undefined;
   }

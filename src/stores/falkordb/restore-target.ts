@@ -1,25 +1,18 @@
 // What a restore goes to: a server that runs, one that does not (a damaged dump makes it end at every start), or a volume
 // without any.
 import { basename, dirname } from 'node:path/posix';
-import { type Container, type Docker, throwIfAborted } from '../../docker/index.ts';
+import type { Container, Docker } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
 import { imageOfBackup } from '../backup-image.ts';
 import type { BackupFacts, RestoreOptions, StoreContext } from '../store.ts';
 import { volumeName } from '../volume.ts';
 import { imagesFor, type Place } from '../volume-place.ts';
 import { directoryToRestore } from '../volume-setup.ts';
+import type { Connection } from './connection.ts';
+import { type ContainerConnection, type ContainerServer, connectInContainer } from './in-container.ts';
+import { askPresent } from './look.ts';
 import { type Expected, findMount, placeOn } from './place.ts';
-import {
-  type Connection,
-  connect,
-  type DataFiles,
-  type FalkordbServer,
-  keysIn,
-  readDataFiles,
-  readInfo,
-  readVersions,
-  type Versions,
-} from './server.ts';
+import type { DataFiles, Versions } from './server.ts';
 
 export interface RestoreTarget {
   readonly docker: Docker;
@@ -27,10 +20,10 @@ export interface RestoreTarget {
   readonly files: DataFiles;
   /** Undefined for a volume. */
   readonly container?: Container;
-  readonly connection: Connection;
+  readonly connection: ContainerConnection;
   /** The server, where it answers. */
   readonly running?: {
-    readonly server: FalkordbServer;
+    readonly server: ContainerServer;
     readonly versions: Versions;
     readonly keys: number;
     /** Connections beside ours. */
@@ -41,14 +34,23 @@ export interface RestoreTarget {
 /** Of `--to`; no setting, so that it passes by schema and journal: what it led to is in the state of the restore. */
 export const besideKey = Symbol('beside');
 
-export interface Beside {
+export type Beside = BesideInDocker | BesideOnHost;
+
+export interface BesideInDocker {
   /** A container or a volume. */
   readonly to: string;
   /** The configured container: the server that will use the volume is taken to be like it. */
   readonly like?: string | undefined;
 }
 
-export type Wanted = Connection & Expected & { readonly [besideKey]?: Beside };
+export interface BesideOnHost {
+  /** One that is empty or missing. */
+  readonly directory: string;
+  /** The configured server: the one that will use the directory is taken to be like it. */
+  readonly like?: Connection | undefined;
+}
+
+export type Wanted = ContainerConnection & Expected & { readonly [besideKey]?: BesideInDocker | undefined };
 
 export async function findRestoreTarget(
   target: Wanted,
@@ -79,7 +81,7 @@ export async function findRestoreTarget(
 }
 
 async function containerTarget(
-  target: Connection & Expected,
+  target: ContainerConnection & Expected,
   backup: BackupFacts,
   context: StoreContext,
 ): Promise<RestoreTarget> {
@@ -104,26 +106,9 @@ async function containerTarget(
 }
 
 /** Undefined where it does not answer; a wrong password is an error. */
-async function askRunning(target: Connection, context: StoreContext) {
-  try {
-    const server = await connect(target, context);
-    const info = await readInfo(server);
-    if (info.get('loading') !== '0') return undefined;
-    const keys = keysIn(info).reduce((sum, database) => sum + database.keys, 0);
-    const clients = Math.max(0, Number(info.get('connected_clients') ?? 1) - 1);
-    return {
-      server,
-      files: await readDataFiles(server),
-      versions: await readVersions(server, info),
-      keys,
-      clients,
-    };
-  } catch (error) {
-    throwIfAborted(context.signal);
-    if (error instanceof PkbackupError && (error.code === 'config' || error.code === 'not_found'))
-      throw error;
-    return undefined;
-  }
+async function askRunning(target: ContainerConnection, context: StoreContext) {
+  const absent = ({ code }: PkbackupError) => code !== 'config' && code !== 'not_found';
+  return askPresent(() => connectInContainer(target, context), absent, context);
 }
 
 /** As the images are set up, and as the backup knew it. A log that is there would win over the dump. */
@@ -145,7 +130,7 @@ async function guessFiles(
   };
 }
 
-const defaultFiles: DataFiles = {
+export const defaultFiles: DataFiles = {
   directory: '/',
   dump: 'dump.rdb',
   appendOnly: false,
@@ -156,7 +141,7 @@ const defaultFiles: DataFiles = {
 /** A container that is gone, as on another machine, needs no asking for: its volume is in the metadata. */
 async function volumeOfGone(
   docker: Docker,
-  { container }: Connection,
+  { container }: ContainerConnection,
   { source }: BackupFacts,
   { signal }: StoreContext,
 ): Promise<string | undefined> {
@@ -174,7 +159,7 @@ async function volumeOfGone(
 async function volumeTarget(
   docker: Docker,
   name: string,
-  connection: Connection,
+  connection: ContainerConnection,
   {
     like: wanted,
     backup,

@@ -1,24 +1,34 @@
-// A FalkorDB server, asked by redis-cli inside its own container: no port has to be open, and the version of the client
-// fits. The password goes by the environment of the command, and where it is not configured, it is the one that the
-// container's own settings give.
-import { type Container, type Docker, isUp, sleep } from '../../docker/index.ts';
+// A FalkorDB server, asked by redis-cli: that of its own container, or that of this host. The password goes by the
+// environment of the command, never by its arguments.
+import { type Finished, sleep } from '../../docker/index.ts';
 import { PkbackupError } from '../../errors.ts';
-import { readSecret, type Secret } from '../../secret.ts';
+import type { Secret } from '../../secret.ts';
 import type { Counts } from '../../words.ts';
-import type { StoreContext } from '../store.ts';
+import type { Speaker } from '../conversation.ts';
 import { SaveSession } from './save-session.ts';
 
 export interface FalkordbServer {
-  readonly docker: Docker;
-  readonly container: Container;
+  /** For people: `the server in container "graph"`, `the server at 127.0.0.1:6379`. */
+  readonly where: string;
+  /** What tells more, for people: `docker logs graph`, `its log`. */
+  readonly itsLog: string;
+  /** Where there is no redis-cli. */
+  noClient(): PkbackupError;
   readonly user: string | undefined;
   readonly password: Secret | undefined;
   readonly signal: AbortSignal;
+  /** redis-cli, whatever its exit code; 127 where there is none. */
+  run(
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    how: { deadlineMs: number; signal: AbortSignal },
+  ): Promise<Finished>;
+  /** The same, to be told something later; missing where there is no such way. */
+  readonly converse?: (args: readonly string[], env: Readonly<Record<string, string>>) => Speaker;
 }
 
-/** How the configuration says it is reached. */
-export interface Connection {
-  readonly container: string;
+/** As whom, in the words of the configuration. */
+export interface Credentials {
   readonly user?: string | undefined;
   readonly password_env?: string | undefined;
   readonly password_file?: string | undefined;
@@ -46,42 +56,18 @@ const queryTimeoutMs = 60_000;
 /** How long writers wait at most when pkbackup dies between the save and the stop. */
 const freezeMs = 60_000;
 
-/** Throws where the container does not run: what is in memory only the server can give. */
-export async function connect(connection: Connection, context: StoreContext): Promise<FalkordbServer> {
-  const docker = await context.docker();
-  const { signal, environment } = context;
-  const container = await docker.findContainer(connection.container, { signal });
-  if (container.state !== 'running') {
-    throw new PkbackupError(
-      'unhealthy',
-      `container "${container.name}" is not running (${container.state})`,
-      {
-        hint: isUp(container) ? `docker unpause ${container.name}` : `docker start ${container.name}`,
-      },
-    );
-  }
-  const { user, password_env: env, password_file: file } = connection;
-  return { docker, container, user, password: await readSecret({ env, file }, environment), signal };
-}
-
 /** The answer as JSON gives it. Errors of the server are thrown, and never hold the password. */
 export async function ask(
   server: FalkordbServer,
   command: readonly string[],
   options: { deadlineMs?: number; database?: number } = {},
 ): Promise<unknown> {
-  const { docker, container, signal } = server;
-  const cli = redisCli(server);
-  const { exitCode, stdout, stderr } = await docker.exec(container.id, {
-    command: [
-      ...cli.command,
-      ...(options.database === undefined ? [] : ['-n', String(options.database)]),
-      ...command,
-    ],
-    env: cli.env,
-    deadlineMs: options.deadlineMs ?? commandDeadlineMs,
-    signal,
-  });
+  const { signal } = server;
+  const { options: common, env } = redisCli(server);
+  const database = options.database === undefined ? [] : ['-n', String(options.database)];
+  const args = [...common, ...database, ...command];
+  const deadlineMs = options.deadlineMs ?? commandDeadlineMs;
+  const { exitCode, stdout, stderr } = await server.run(args, env, { deadlineMs, signal });
   const text = stdout.toString('utf8');
   if (exitCode !== 0) throw refusal(server, command, exitCode, stderr || text);
   // redis-cli gives some texts (INFO) as they are, whatever the format.
@@ -89,31 +75,21 @@ export async function ask(
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const message = `${nameOf(server)} answered ${command[0]} with what is not JSON`;
+    const message = `${server.where} answered ${command[0]} with what is not JSON`;
     throw new PkbackupError('failed', message, { cause });
   }
 }
 
-export function redisCli({ container, user, password }: FalkordbServer): {
-  command: [string, ...string[]];
+/** Of every call. */
+export function redisCli({ user, password }: Pick<FalkordbServer, 'user' | 'password'>): {
+  options: string[];
   env: Record<string, string>;
 } {
-  const secret = password?.reveal() ?? passwordOf(container);
   return {
-    command: ['redis-cli', '-e', '--json', ...(user === undefined ? [] : ['--user', user])],
-    env: secret === undefined ? {} : { REDISCLI_AUTH: secret },
+    options: ['-e', '--json', ...(user === undefined ? [] : ['--user', user])],
+    env: password === undefined ? {} : { REDISCLI_AUTH: password.reveal() },
   };
 }
-
-/** `REDIS_ARGS=--requirepass ...` is how the images are given one. */
-function passwordOf({ env }: Container): string | undefined {
-  if (env.REDISCLI_AUTH !== undefined) return undefined;
-  const found = /(?:^|\s)--requirepass\s+(?:"([^"]+)"|'([^']+)'|(\S+))/.exec(env.REDIS_ARGS ?? '');
-  return found?.[1] ?? found?.[2] ?? found?.[3];
-}
-
-export const nameOf = ({ container }: Pick<FalkordbServer, 'container'>): string =>
-  `the server in container "${container.name}"`;
 
 function refusal(
   server: FalkordbServer,
@@ -121,7 +97,7 @@ function refusal(
   exitCode: number,
   said: string,
 ): PkbackupError {
-  const who = nameOf(server);
+  const who = server.where;
   if (/WRONGPASS/.test(said)) {
     return new PkbackupError('config', `${who} refuses the password`, {
       hint: 'set password_env (and user, for a user of an ACL) of this store to what the server was started with',
@@ -142,13 +118,15 @@ function refusal(
       hint: 'try again when it is ready',
     });
   }
-  if (exitCode === 126 || exitCode === 127) {
-    return new PkbackupError('failed', `container "${server.container.name}" has no redis-cli`, {
-      hint: 'is this the container of the FalkorDB server?',
-    });
-  }
+  if (exitCode === 126 || exitCode === 127) return server.noClient();
   const lines = said.trim().split('\n');
   const line = lines.findLast((each) => !/^(AUTH|HELLO 3) failed/.test(each)) ?? `exit code ${exitCode}`;
+  const unreached = /^Could not connect to Redis at .*?: (?<why>[^:]+)$/.exec(line)?.groups?.why;
+  if (unreached !== undefined) {
+    return new PkbackupError('unhealthy', `${who} cannot be reached: ${unreached}`, {
+      hint: 'check that it runs, and how this store says that it is reached',
+    });
+  }
   const code = /Could not connect/.test(line) ? 'unhealthy' : 'failed';
   return new PkbackupError(code, `${who} answered ${verb}: ${line.slice(0, 300)}`);
 }
@@ -188,7 +166,7 @@ export async function readDataFiles(server: FalkordbServer): Promise<DataFiles> 
   const config = fieldsOf(await ask(server, ['CONFIG', 'GET', ...wanted]));
   const { dir, dbfilename } = config;
   if (!dir || !dbfilename) {
-    throw new PkbackupError('failed', `${nameOf(server)} does not say where its data lies (CONFIG GET dir)`);
+    throw new PkbackupError('failed', `${server.where} does not say where its data lies (CONFIG GET dir)`);
   }
   return {
     directory: String(dir),
@@ -270,10 +248,10 @@ export async function saveInBackground(
   server: FalkordbServer,
   { beforeFork, onForked }: { beforeFork?: () => Promise<void>; onForked?: () => Promise<void> } = {},
 ): Promise<number> {
+  const { options, env } = redisCli(server);
   // Others wait for it.
-  const { docker, container, signal } = server;
-  const speaker = { name: 'redis-cli', docker, id: container.id, signal, ...redisCli(server) };
-  await using session = beforeFork && (await SaveSession.open(speaker));
+  const speaker = beforeFork && server.converse?.(options, env);
+  await using session = speaker && (await SaveSession.open(speaker));
   const giveUpAt = performance.now() + saveDeadlineMs;
   for (;;) {
     const before = await untilIdle(server, giveUpAt);
@@ -329,13 +307,6 @@ export async function thaw(server: FalkordbServer): Promise<void> {
   });
 }
 
-/** Writers that still wait because of `saveAndFreeze` go on; after a stop there is nothing to do. */
-export async function thawIfRunning(connection: Connection, context: StoreContext): Promise<void> {
-  await connect(connection, { ...context, signal: new AbortController().signal })
-    .then(thaw)
-    .catch(() => undefined);
-}
-
 const savesOf = (info: Info): number => Number(info.get('rdb_saves') ?? Number.NaN);
 
 /** Another save or a rewrite of the log began between our look and our call. */
@@ -352,7 +323,7 @@ async function untilIdle(server: FalkordbServer, giveUpAt: number): Promise<Info
     if (Number.isNaN(savesOf(info))) {
       throw new PkbackupError(
         'failed',
-        `${nameOf(server)} does not count its saves: expected Redis 7 or later`,
+        `${server.where} does not count its saves: expected Redis 7 or later`,
       );
     }
     if (info.get('rdb_bgsave_in_progress') === '0' && info.get('aof_rewrite_in_progress') === '0')
@@ -360,9 +331,9 @@ async function untilIdle(server: FalkordbServer, giveUpAt: number): Promise<Info
     if (performance.now() > giveUpAt) {
       throw new PkbackupError(
         'failed',
-        `${nameOf(server)} has been saving for ${saveDeadlineMs / 60_000} minutes`,
+        `${server.where} has been saving for ${saveDeadlineMs / 60_000} minutes`,
         {
-          hint: `see docker logs ${server.container.name}`,
+          hint: `see ${server.itsLog}`,
         },
       );
     }
@@ -371,7 +342,7 @@ async function untilIdle(server: FalkordbServer, giveUpAt: number): Promise<Info
 }
 
 function saveFailed(server: FalkordbServer, command = 'BGSAVE'): PkbackupError {
-  return new PkbackupError('failed', `${nameOf(server)} could not save its data (${command})`, {
-    hint: `see docker logs ${server.container.name}: no memory for the fork (vm.overcommit_memory), or no space?`,
+  return new PkbackupError('failed', `${server.where} could not save its data (${command})`, {
+    hint: `see ${server.itsLog}: no memory for the fork (vm.overcommit_memory), or no space?`,
   });
 }
