@@ -12,7 +12,7 @@ import type { HoldReport } from '../quiesce/index.ts';
 import { journalNameOf, storeOfJournal } from '../repository/index.ts';
 import { storeOf } from '../stores/index.ts';
 import type { HostServer } from '../stores/store.ts';
-import { PipeChild } from './pipe-child.ts';
+import { ChildPipe } from './child-pipe.ts';
 import type { RecoveredThing } from './recover.ts';
 import { isBrokenOff } from './restore-journal.ts';
 import { guardOf, type Run } from './run.ts';
@@ -68,7 +68,7 @@ export class ServerHold implements AsyncDisposable {
   readonly #run: HoldRun;
   readonly #store: ServedStore;
   readonly #journalName: string;
-  #guard: PipeChild | undefined;
+  #guard: ChildPipe | undefined;
   #stoppedMs: number | undefined;
   #ranBefore = false;
   #isSwapping = false;
@@ -95,7 +95,7 @@ export class ServerHold implements AsyncDisposable {
     if (this.#guard) return;
     await this.#writeJournal();
     try {
-      this.#guard = await PipeChild.start('server-child', { order: this.#order(programs.start) });
+      this.#guard = await ChildPipe.start('server-child', { order: this.#order(programs.start) });
       await this.#writeJournal(this.#guard);
     } catch (error) {
       await this.#end();
@@ -217,7 +217,7 @@ export class ServerHold implements AsyncDisposable {
     return { store: { name, kind, target }, start, patienceMs: patienceMsOf(this.#store), marker };
   }
 
-  #writeJournal(guard?: PipeChild): Promise<void> {
+  #writeJournal(guard?: ChildPipe): Promise<void> {
     const record = { type: 'pkbackup-server', version: 1, store: this.#store.name, owner: thisProcess() };
     const text = JSON.stringify({ ...record, ...(guard ? { guard: guard.owner } : {}) });
     return this.#run.repository.journal.write(this.#journalName, text);

@@ -7,7 +7,7 @@ import type { CommandLine } from '../config/types.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { thisProcess } from '../owner.ts';
 import { journalNameOf } from '../repository/index.ts';
-import { PipeChild } from './pipe-child.ts';
+import { ChildPipe } from './child-pipe.ts';
 import type { RecoveredThing } from './recover.ts';
 import { guardOf, type Run } from './run.ts';
 import { failureOf, insist, isOrphan, runUserProgram, type UserProgram } from './user-programs.ts';
@@ -77,9 +77,9 @@ export interface ReleaseOrder {
   readonly marker: string;
 }
 
-function startGuard(run: HoldRun, { release }: OutsideClients, name: string): Promise<PipeChild> {
+function startGuard(run: HoldRun, { release }: OutsideClients, name: string): Promise<ChildPipe> {
   const order: ReleaseOrder = { release, marker: join(guardOf(run).journalDirectory, name) };
-  return PipeChild.start('release-child', order);
+  return ChildPipe.start('release-child', order);
 }
 
 function programOf(what: 'hold' | 'release', command: CommandLine): UserProgram {

@@ -11,7 +11,7 @@ import { withoutSecrets } from '../secret.ts';
 const readyDeadlineMs = 30_000;
 const endDeadlineMs = 5000;
 
-export class PipeChild {
+export class ChildPipe {
   readonly #child: ChildProcess;
 
   private constructor(child: ChildProcess) {
@@ -19,7 +19,7 @@ export class PipeChild {
   }
 
   /** Returns when it waits. Throws `failed` where it does not come up: nothing may be held then. */
-  static async start(name: 'release-child' | 'server-child', order: object): Promise<PipeChild> {
+  static async start(name: 'release-child' | 'server-child', order: object): Promise<ChildPipe> {
     const program = fileURLToPath(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url));
     // A session of its own, which Ctrl+C and the end of the terminal do not reach.
     const child = spawn(process.execPath, [program], {
@@ -43,7 +43,7 @@ export class PipeChild {
     }
     child.stdout?.destroy();
     child.unref();
-    return new PipeChild(child);
+    return new ChildPipe(child);
   }
 
   get owner(): Owner {
