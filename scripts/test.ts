@@ -12,6 +12,7 @@ const nightly = {
   PKBACKUP_TEST_RESTARTS: '20',
   PKBACKUP_TEST_LOOP_MINUTES: '60',
   PKBACKUP_TEST_STACK_ROUNDS: '50',
+  PKBACKUP_TEST_STACK_ROUNDS_NEO4J: '50',
 };
 
 const reporters = ['--reporter=default', '--reporter=./test/closing-reporter.ts'];
