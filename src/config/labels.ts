@@ -1,5 +1,6 @@
 // What labels of containers and volumes say about backups. They select and describe: a name, a kind, whether at all. They
 // never name a path of this machine, a command or a host, so only what a person could have meant that way is taken.
+import { ownLabels } from '../docker/index.ts';
 import { didYouMean } from '../near.ts';
 import { type Kind, kinds, type Quiesce, quiesceModes } from '../words.ts';
 
@@ -13,15 +14,18 @@ export interface BackupLabels {
 }
 
 const known = ['enable', 'name', 'kind', 'quiesce', 'clients'].map((key) => `pkbackup.${key}`);
-/** Of pkbackup itself, on what it makes; and on what its tests make. */
-const own = /^pkbackup\.(helper|owner|restore|test)/;
+const isOfTests = (label: string) => label.startsWith('pkbackup.test');
 /** How volumes were marked for the scripts that pkbackup replaces. */
 const labelOfScripts = 'com.pcg-cc-mcp.backup';
 
 /** Adds what is wrong to `problems`, one line each. */
 export function readLabels(labels: Readonly<Record<string, string>>, problems: string[]): BackupLabels {
   const unknown = Object.keys(labels).filter(
-    (label) => label.startsWith('pkbackup.') && !known.includes(label) && !own.test(label),
+    (label) =>
+      label.startsWith('pkbackup.') &&
+      !known.includes(label) &&
+      !ownLabels.includes(label) &&
+      !isOfTests(label),
   );
   problems.push(...unknown.map((label) => `unknown label "${label}"${didYouMean(label, known)}`));
   const say = <T>(key: string, read: (text: string) => T | undefined, expected: string): T | undefined => {

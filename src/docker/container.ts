@@ -58,6 +58,18 @@ export const drillLabel = 'pkbackup.drill';
 /** The id of the guard that a keeper is for. */
 export const guardLabel = 'pkbackup.guard';
 
+/** The process that a helper is of. */
+export const ownerLabel = 'pkbackup.owner';
+
+/** The id of the restore that a volume is for, which copies the data aside. */
+export const asideLabel = 'pkbackup.aside';
+
+/** All that pkbackup gives: on what people have made they mean nothing. */
+export const ownLabels: readonly string[] = [
+  ...[helperLabel, ownerLabel, restoreLabel, swappingLabel],
+  ...[drillLabel, guardLabel, asideLabel],
+];
+
 export const isHelper = (container: Pick<Container, 'labels'>): boolean =>
   container.labels[helperLabel] === '1';
 

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { PkbackupError } from '../errors.ts';
-import { guardLabel, helperLabel, isHelper, restoreLabel, swappingLabel } from './container.ts';
+import { guardLabel, helperLabel, isHelper, ownerLabel, restoreLabel, swappingLabel } from './container.ts';
 import { inspectIfThere, removeContainer, type Summary, startContainer, summarise } from './containers.ts';
 import { type CallOptions, lateSignal, sleep, throwIfAborted } from './deadline.ts';
 import type { Engine } from './engine.ts';
@@ -44,7 +44,6 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-const ownerLabel = 'pkbackup.owner';
 const runDeadlineMs = 60_000;
 const removeDeadlineMs = 30_000;
 /** How long an interrupted call may still be answered. */

@@ -1,6 +1,6 @@
 export type { PathStat } from './archive-endpoint.ts';
 export type { Container, ContainerState, Mount, PublishedPort } from './container.ts';
-export { composeProject, composeService, isHelper, isUp } from './container.ts';
+export { asideLabel, composeProject, composeService, isHelper, isUp, ownLabels } from './container.ts';
 export type { CallOptions } from './deadline.ts';
 export { reasonOf, sleep, throwIfAborted } from './deadline.ts';
 export { type ConnectOptions, connectDocker, type Docker } from './docker.ts';

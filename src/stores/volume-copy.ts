@@ -5,7 +5,7 @@
 import { bytePartsOf } from '../archive/entry-guard.ts';
 import { encodeEntry, endOfArchive, padding, type TarEntry } from '../archive/tar-format.ts';
 import { scanTar } from '../archive/tar-scan.ts';
-import { type Docker, EngineStatusError, type Helper } from '../docker/index.ts';
+import { asideLabel, type Docker, EngineStatusError, type Helper } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
 import { directoryEntry, entryBelow, stageBelow } from './staged-tar.ts';
 import type { Content, RestorePlan, Snapshot } from './store.ts';
@@ -48,7 +48,7 @@ export class CopiedRestoration implements VolumeRestoration {
     if (this.state.makesVolume) await makeEmptyVolume(docker, place, setup, signal);
     await docker.removeVolume(this.#aside.source, { signal });
     await docker.createVolume(
-      { name: this.#aside.source, labels: { 'pkbackup.aside': this.state.id } },
+      { name: this.#aside.source, labels: { [asideLabel]: this.state.id } },
       { signal },
     );
     await using helper = await this.#open(this.#aside);
