@@ -18,7 +18,7 @@ export interface Member {
 /** Nearly every member fits: a full group of small files and one more that is just not large. */
 const usualBytes = 1600 * 1024;
 
-export function makeSlab(bytes = usualBytes): Slab {
+function makeSlab(bytes = usualBytes): Slab {
   const memory = new SharedArrayBuffer(bytes);
   return { memory, bytes: Buffer.from(memory) };
 }
