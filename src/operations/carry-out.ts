@@ -4,7 +4,7 @@
 // done for all of them before the next one begins, and what fails for one is undone for all.
 import { asPkbackupError, messageOf, PkbackupError } from '../errors.ts';
 import { type Held, type Hold, waitUntilServing } from '../quiesce/index.ts';
-import type { Content, Restoration } from '../stores/store.ts';
+import type { Restoration } from '../stores/store.ts';
 import type { Counts } from '../words.ts';
 import {
   endJournal,
@@ -15,6 +15,7 @@ import {
   swapHeld,
   undoStaging,
 } from './end-restore.ts';
+import { NotGood } from './find-backup.ts';
 import { prepareServerHold, type ServedStore, type ServerHold } from './host-server.ts';
 import type { RestoreJournal } from './restore-journal.ts';
 import { type HoldContext, type Run, rethrowIfAborted } from './run.ts';
@@ -36,7 +37,8 @@ export interface ClientReport {
 
 export interface Undertaking {
   readonly restoration: Restoration;
-  readonly content: Content;
+  /** `restoration.stage` with the proven content of the backup. */
+  readonly stage: () => Promise<void>;
   /** Ids of containers. */
   readonly clients: readonly string[];
   /** What stops and starts its server, where that is on this host. */
@@ -115,10 +117,10 @@ class Progress {
 
 async function stage(run: Run, all: readonly Progress[]): Promise<void> {
   await attempt(run, all, async (one) => {
-    const { restoration, content, context, journal } = one.undertaking;
+    const { restoration, context, journal } = one.undertaking;
     one.isStaging = true;
     await journal.note('staging', restoration.state);
-    await restoration.stage(content);
+    await one.undertaking.stage();
     context.emit({ type: 'step', store: context.store, message: 'staged beside the present data' });
     run.signal.throwIfAborted();
   });
@@ -202,7 +204,8 @@ const healthWait = ({ signal, healthSeconds }: HoldContext) =>
 
 export function failed(error: unknown, { plan }: Restoration, state: string): PkbackupError {
   const known = asPkbackupError(error, 'restore_failed', 'the restore failed');
-  return new PkbackupError('restore_failed', `${plan.target}: ${known.message}; ${state}`, {
+  const code = error instanceof NotGood ? error.code : 'restore_failed';
+  return new PkbackupError(code, `${plan.target}: ${known.message}; ${state}`, {
     cause: error,
     ...(known.hint ? { hint: known.hint } : {}),
   });

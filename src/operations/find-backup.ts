@@ -25,7 +25,7 @@ export async function findOne(run: Run, reference: string): Promise<Backup> {
       const { reason, hint } = first.listed;
       throw new PkbackupError('bad_backup', `"${first.path}" cannot be restored: ${reason}`, { hint });
     }
-    if (first.problem) throw notGood(first.path, [first.problem], 'nothing was touched');
+    if (first.problem) throw new NotGood(first.path, [first.problem], 'nothing was touched');
     throw new PkbackupError('bad_backup', `"${first.path}" has no metadata, so its kind is not known`, {
       hint: 'docs/stores/<kind>.md shows how to restore an archive by hand',
     });
@@ -54,6 +54,9 @@ export async function findReplaced(run: Run, store: string): Promise<Backup> {
   });
 }
 
-export function notGood(name: string, findings: readonly string[], hint: string): PkbackupError {
-  return new PkbackupError('bad_backup', `"${name}" is not a good backup: ${findings.join('; ')}`, { hint });
+/** Exit code 4, also in the middle of a restore: nothing live was touched then. */
+export class NotGood extends PkbackupError {
+  constructor(name: string, findings: readonly string[], hint: string) {
+    super('bad_backup', `"${name}" is not a good backup: ${findings.join('; ')}`, { hint });
+  }
 }

@@ -4,9 +4,6 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { EntryGuard } from '../archive/entry-guard.ts';
-import type { TarEntry } from '../archive/tar-format.ts';
-import { letGoOfData, TarScanner } from '../archive/tar-scan.ts';
 import { messageOf, PkbackupError, systemCodeOf } from '../errors.ts';
 import { decodeText, inspectListed, readContent } from '../legacy/index.ts';
 import {
@@ -17,7 +14,8 @@ import {
   type Metadata,
 } from '../repository/index.ts';
 import { storeOf } from '../stores/index.ts';
-import type { BackupFacts, Content } from '../stores/store.ts';
+import type { BackupFacts, Content, ContentReport, ContentWatch } from '../stores/store.ts';
+import { ArchiveProof, type Proof, progressOf, type Shown, wrongChecksum } from './archive-proof.ts';
 import { contextFor, type Run, rethrowIfAborted } from './run.ts';
 
 export type VerifyLevel = 'checksum' | 'archive' | 'content';
@@ -34,24 +32,43 @@ export interface Inspection {
   readonly shown?: Shown;
 }
 
-type Shown = Pick<BackupFacts, 'databases' | 'rawSizeBytes' | 'entries'>;
-
 /** Each level includes those before it, and is reached only where those find nothing. */
-export async function inspectArchive(
+export function inspectArchive(
   run: Run,
   target: Backup | LooseArchive,
   level: VerifyLevel,
 ): Promise<Inspection> {
+  return inspecting(run, target, async (inspector) => {
+    if (isLoose(target) && target.problem) inspector.findings.push(target.problem);
+    if (!target.path.endsWith('.metadata.json')) await inspectFile(run, target, level, inspector);
+  });
+}
+
+/** The same as far as the reading goes that `proof` has watched, or now makes. */
+export function inspectProof(run: Run, target: Backup, proof: ArchiveProof): Promise<Inspection> {
+  return inspecting(run, target, async (inspector) => {
+    inspector.reached = 'archive';
+    const { watched } = await noteProof(inspector, target.metadata.sha256, proof);
+    if (inspector.findings.length > 0) return;
+    inspector.reached = 'content';
+    noteContent(inspector, watched);
+  });
+}
+
+async function inspecting(
+  run: Run,
+  { path }: Backup | LooseArchive,
+  inspect: (inspector: Inspector) => Promise<void>,
+): Promise<Inspection> {
   const inspector: Inspector = { findings: [], notChecked: [], reached: 'checksum' };
   const { findings, notChecked } = inspector;
   try {
-    if (isLoose(target) && target.problem) findings.push(target.problem);
-    if (!target.path.endsWith('.metadata.json')) await inspectFile(run, target, level, inspector);
+    await inspect(inspector);
   } catch (error) {
     rethrowIfAborted(run, error);
     if (error instanceof PkbackupError && error.code !== 'bad_backup') throw error;
     if (isOfThisMachine(error)) {
-      throw new PkbackupError('failed', `"${target.path}" could not be checked: ${messageOf(error)}`, {
+      throw new PkbackupError('failed', `"${path}" could not be checked: ${messageOf(error)}`, {
         cause: error,
       });
     }
@@ -99,16 +116,79 @@ async function inspectFile(
   }
   const expected = await expectedChecksum(target, findings);
   if (!expected) notChecked.push('there is no checksum to compare with');
-  if (level !== 'checksum' && findings.length === 0) inspector.reached = 'archive';
-  const sha256 = level === 'checksum' ? await hashFile(run, target) : await readWhole(run, target, inspector);
-  if (sha256 !== undefined) inspector.sha256 = sha256;
-  if (expected && sha256 !== undefined && sha256 !== expected) {
-    inspector.reached = 'checksum';
-    findings.push(`the checksum is wrong: expected ${expected}, got ${sha256}`);
+  if (level === 'checksum') {
+    noteChecksum(inspector, expected, await hashFile(run, target));
+    return;
   }
-  if (level !== 'content' || findings.length > 0) return;
+  const isClean = findings.length === 0;
+  if (isClean) inspector.reached = 'archive';
+  const isAsked = isClean && level === 'content';
+  const watch = isAsked ? watchFor(target) : undefined;
+  const proof = new ArchiveProof(run, target, { watch });
+  const asked = isAsked && !watch ? await askContent(run, target, proof) : {};
+  const { watched } = await noteProof(inspector, expected, proof);
+  if (!isAsked || findings.length > 0) return;
   inspector.reached = 'content';
-  await checkContent(run, target, inspector);
+  if (asked.error !== undefined) throw asked.error;
+  noteContent(inspector, watched ?? asked.report);
+}
+
+async function noteProof(
+  inspector: Inspector,
+  expected: string | undefined,
+  proof: ArchiveProof,
+): Promise<Proof> {
+  const proved = await proof.settle();
+  inspector.shown = proved.shown;
+  inspector.findings.push(...proved.findings);
+  noteChecksum(inspector, expected, proved.sha256);
+  return proved;
+}
+
+function noteChecksum(inspector: Inspector, expected: string | undefined, sha256: string): void {
+  inspector.sha256 = sha256;
+  if (!expected || sha256 === expected) return;
+  inspector.reached = 'checksum';
+  inspector.findings.push(wrongChecksum(expected, sha256));
+}
+
+function noteContent(inspector: Inspector, report: ContentReport | undefined): void {
+  if (!report) {
+    inspector.notChecked.push('the content: without metadata nobody knows what kind of store this was');
+    return;
+  }
+  inspector.findings.push(...report.findings);
+  inspector.notChecked.push(...(report.notChecked ?? []));
+  if (report.databases) inspector.shown = { ...inspector.shown, databases: report.databases };
+}
+
+/** Of a kind whose content is looked at as it flows by. */
+export function watchFor({ metadata }: Backup | LooseArchive): (() => ContentWatch) | undefined {
+  if (!metadata) return undefined;
+  const { watch } = storeOf(metadata.kind);
+  return watch && (() => watch(factsOf(metadata)));
+}
+
+/**
+ * What the database in it says for itself, out of the same reading that proves the archive. What goes wrong is told only
+ * where that finds nothing: a database out of a damaged archive complains of much.
+ */
+async function askContent(
+  run: Run,
+  { metadata }: Backup | LooseArchive,
+  proof: ArchiveProof,
+): Promise<{ report?: ContentReport; error?: unknown }> {
+  if (!metadata) return {};
+  await using scratch = await run.repository.makeScratch();
+  const facts = factsOf(metadata);
+  const context = contextFor(run, facts.store, scratch.path);
+  try {
+    const report = await storeOf(facts.kind).check?.(proof, facts, context);
+    return report ? { report } : {};
+  } catch (error) {
+    rethrowIfAborted(run, error);
+    return { error };
+  }
 }
 
 export function factsOf({
@@ -187,91 +267,4 @@ async function hashFile(run: Run, target: Backup | LooseArchive): Promise<string
     });
   }
   return hash.digest('hex');
-}
-
-/** Decompresses and walks everything, and hashes the file in the same pass; undefined where that was broken off. */
-async function readWhole(
-  run: Run,
-  target: Backup | LooseArchive,
-  inspector: Inspector,
-): Promise<string | undefined> {
-  const { findings } = inspector;
-  const hash = createHash('sha256');
-  const count = progressOf(run, target);
-  const onBytes = (bytes: Buffer) => {
-    hash.update(bytes);
-    count(bytes.length);
-  };
-  const scanner = new TarScanner();
-  const guard = new FirstHostile();
-  const limitBytes = target.metadata?.raw_size_bytes ?? Number.POSITIVE_INFINITY;
-  let entries = 0;
-  let rawSizeBytes = 0;
-  const options = { signal: run.signal, onBytes };
-  for await (const chunk of readContent(target.path, target.metadata?.form, options)) {
-    rawSizeBytes += chunk.length;
-    const pieces = [...scanner.scan(chunk)];
-    for (const piece of pieces) {
-      if (piece.type !== 'entry') continue;
-      entries += 1;
-      guard.look(piece.entry);
-    }
-    letGoOfData(pieces);
-    // What decompresses to a thousand times its size is not read to its end.
-    if (rawSizeBytes > limitBytes) {
-      findings.push(`the archive holds more than the ${limitBytes} bytes of tar that its metadata says`);
-      return undefined;
-    }
-  }
-  scanner.end();
-  inspector.shown = { rawSizeBytes, entries };
-  if (guard.finding !== undefined) findings.push(guard.finding);
-  compare(findings, 'entries', target.metadata?.entries, entries);
-  compare(findings, 'bytes of tar', target.metadata?.raw_size_bytes, rawSizeBytes);
-  return hash.digest('hex');
-}
-
-/** One is enough to refuse all of it. */
-class FirstHostile {
-  finding: string | undefined;
-  readonly #guard = new EntryGuard();
-
-  look(entry: TarEntry): void {
-    if (this.finding !== undefined) return;
-    try {
-      this.#guard.check(entry);
-    } catch (error) {
-      this.finding = messageOf(error);
-    }
-  }
-}
-
-function compare(findings: string[], what: string, expected: number | undefined, found: number): void {
-  if (expected === undefined || expected === found) return;
-  findings.push(`the archive has ${found} ${what}, its metadata says ${expected}`);
-}
-
-async function checkContent(run: Run, target: Backup | LooseArchive, inspector: Inspector): Promise<void> {
-  const { findings, notChecked } = inspector;
-  if (!target.metadata) {
-    notChecked.push('the content: without metadata nobody knows what kind of store this was');
-    return;
-  }
-  await using scratch = await run.repository.makeScratch();
-  const facts = factsOf(target.metadata);
-  const context = contextFor(run, facts.store, scratch.path);
-  const report = await storeOf(facts.kind).check(contentOf(run, target), facts, context);
-  findings.push(...report.findings);
-  notChecked.push(...(report.notChecked ?? []));
-  if (report.databases) inspector.shown = { ...inspector.shown, databases: report.databases };
-}
-
-function progressOf(run: Run, target: Backup | LooseArchive): (bytes: number) => void {
-  if (!target.metadata) return () => {};
-  const { store, size_bytes: totalBytes } = target.metadata;
-  let doneBytes = 0;
-  return (bytes) => {
-    doneBytes += bytes;
-    run.emit({ type: 'progress', store, phase: 'verifying', doneBytes, totalBytes });
-  };
 }

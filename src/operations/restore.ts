@@ -8,11 +8,12 @@ import type { Restoration, RestorePlan, Store, StoreContext } from '../stores/st
 import { type CarriedOut, carryOut, failed, type Undertaking } from './carry-out.ts';
 import { findClients } from './clients.ts';
 import { endRestore } from './end-restore.ts';
-import { findOne, findReplaced, notGood } from './find-backup.ts';
+import { findOne, findReplaced } from './find-backup.ts';
 import { estimateDowntime, type Foreseen, foresee } from './foresee.ts';
 import { refuseUnstoppable, type ServedStore } from './host-server.ts';
-import { contentOf, factsOf, type Inspection, inspectArchive } from './inspect-archive.ts';
+import { factsOf } from './inspect-archive.ts';
 import { type OtherPlace, otherPlace, placeOfBefore } from './other-place.ts';
+import { type Proven, prove } from './prove.ts';
 import { ofStore, restoredAs } from './restore-as.ts';
 import { beginRestoreJournal, refuseUnsettled } from './restore-journal.ts';
 import {
@@ -114,6 +115,7 @@ export async function restoreTogether(
 interface Prepared {
   readonly plan: ConfirmedPlan;
   readonly restoration: Restoration;
+  readonly proven: Proven;
   readonly target: unknown;
   readonly clients: readonly string[];
   readonly served: ServedStore;
@@ -141,9 +143,9 @@ async function prepare(
   const beside = place !== undefined;
   if (!beside) await refuseUnsettled(run, store, 'restore_failed');
   run.emit({ type: 'started', store, kind, operation: 'restore', backup: backup.stem });
-  const shown = await prove(run, proved);
+  const proven = await prove(run, proved);
   const holdsClients = !beside && (configured?.clients ?? []).length > 0;
-  const facts = { ...factsOf(backup.metadata), ...shown };
+  const facts = { ...factsOf(backup.metadata), ...proven.shown };
   const how = {
     beside,
     holdsClients,
@@ -163,6 +165,7 @@ async function prepare(
   return {
     plan,
     restoration,
+    proven,
     target,
     clients,
     served,
@@ -212,7 +215,7 @@ interface Begun {
 }
 
 function begin(run: Run, prepared: Prepared, group: string | undefined): Begun {
-  const { plan, restoration, target, clients, served, grace, health, context } = prepared;
+  const { plan, restoration, proven, target, clients, served, grace, health, context } = prepared;
   const { backup, beside, keepsPrevious } = plan;
   const { store, kind } = backup.metadata;
   const safetySetId = newSetId();
@@ -227,10 +230,9 @@ function begin(run: Run, prepared: Prepared, group: string | undefined): Begun {
     safetySetId,
     ...(group === undefined ? {} : { group }),
   });
-  const content = contentOf(run, backup);
   const undertaking = {
     restoration,
-    content,
+    stage: () => proven.stage(restoration),
     clients,
     served,
     context: { ...context, ...grace, ...health, guard: guardOf(run) },
@@ -324,20 +326,6 @@ function refuseOtherInstance({ store, metadata }: Backup, { project, origin }: C
 }
 
 /** Everything in the archive is read and checked before anything else happens. */
-async function prove(run: Run, backup: Backup): Promise<Inspection['shown']> {
-  const { findings, notChecked, shown } = await inspectArchive(run, backup, 'content');
-  for (const message of notChecked) run.emit({ type: 'warning', store: backup.store, message });
-  if (findings.length === 0) {
-    run.emit({ type: 'step', store: backup.store, message: 'checksum, archive and content are good' });
-    return shown;
-  }
-  throw notGood(
-    backup.stem,
-    findings,
-    `nothing was touched; pkbackup list ${backup.store} shows what else there is`,
-  );
-}
-
 /** A volume of that kind is not always that of the same instance. */
 function warnOfOtherVolume(run: Run, { store, metadata }: Backup, { volumes }: RestorePlan): void {
   const { volume } = metadata.source;

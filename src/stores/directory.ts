@@ -5,7 +5,6 @@ import { resolve } from 'node:path';
 import { cannotRead } from '../archive/pack-parts.ts';
 import { packTree } from '../archive/pack-tree.ts';
 import { safePartsOf } from '../archive/safe-name.ts';
-import { TarScanner } from '../archive/tar-scan.ts';
 import { PkbackupError, systemCodeOf } from '../errors.ts';
 import { countTree } from './count-tree.ts';
 import { differencesOf } from './counts.ts';
@@ -20,7 +19,7 @@ import {
 import { ownPathsIn, pathBelow } from './own-repository.ts';
 import { PackNotes } from './pack-notes.ts';
 import type { Skip } from './patterns.ts';
-import type { Snapshot, Store, StoreContext } from './store.ts';
+import type { BackupFacts, ContentWatch, Snapshot, Store, StoreContext } from './store.ts';
 import { TreeSampler } from './tree-samples.ts';
 
 export const directory: Store<DirectoryTarget> = {
@@ -60,25 +59,25 @@ export const directory: Store<DirectoryTarget> = {
 
   openDrill: openDirectoryDrill,
 
-  /** What the files mean nobody here knows: they are counted, and compared with what was recorded of them. */
-  async check(content, backup) {
-    const counts = { files: 0, directories: 0 };
-    const scanner = new TarScanner();
-    const sampler = new TreeSampler();
-    for await (const chunk of content.tar()) {
-      for (const piece of scanner.scan(chunk)) {
-        sampler.add(piece);
-        if (piece.type !== 'entry' || safePartsOf(piece.entry.path).length === 0) continue;
-        counts[piece.entry.type === 'directory' ? 'directories' : 'files'] += 1;
-      }
-    }
-    scanner.end();
-    return {
+  watch: watchTree,
+};
+
+/** What the files mean nobody here knows: they are counted, and compared with what was recorded of them. */
+function watchTree(backup: BackupFacts): ContentWatch {
+  const counts = { files: 0, directories: 0 };
+  const sampler = new TreeSampler();
+  return {
+    add(piece) {
+      sampler.add(piece);
+      if (piece.type !== 'entry' || safePartsOf(piece.entry.path).length === 0) return;
+      counts[piece.entry.type === 'directory' ? 'directories' : 'files'] += 1;
+    },
+    report: () => ({
       findings: [...differencesOf(backup.counts, counts), ...sampler.differences(backup.samples)],
       counts,
-    };
-  },
-};
+    }),
+  };
+}
 
 function snapshotOf(path: string, skip: Skip, { signal }: StoreContext): Snapshot {
   const counts = { files: 0, directories: 0 };

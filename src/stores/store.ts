@@ -129,8 +129,14 @@ export interface Store<Target = unknown> {
     context: StoreContext,
   ): Promise<Pick<ContentReport, 'findings' | 'counts'>>;
 
-  /** The content level of verify: the database inside is opened in `context.scratchDir` and checked by its own means. */
-  check(content: Content, backup: BackupFacts, context: StoreContext): Promise<ContentReport>;
+  /**
+   * The content level of verify: the database inside is opened in `context.scratchDir` and checked by its own means. A kind
+   * has this or `watch`.
+   */
+  check?(content: Content, backup: BackupFacts, context: StoreContext): Promise<ContentReport>;
+
+  /** The content level of verify where a look at what flows by is all that it takes, whoever reads it. */
+  watch?(backup: BackupFacts): ContentWatch;
 }
 
 /** What a server on this host is known by, also where nothing else of a run is left. */
@@ -366,6 +372,12 @@ export interface DrillReport extends ContentReport {
 }
 
 /** Findings are data; an empty list is a pass. */
+export interface ContentWatch {
+  add(piece: TarPiece): void;
+  /** After the last piece. */
+  report(): ContentReport;
+}
+
 export interface ContentReport {
   readonly findings: readonly string[];
   readonly counts: Counts;

@@ -7,9 +7,10 @@
 //   staged, previous           all are aside; staged entries are on their way in
 //   previous                   swapped
 //   staged, back               rolling back: previous entries are on their way in
+import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, PreparedRun, RunResult } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
-import { dataPath, describePlace, mountPoint, ownPrefix, type Place } from './volume-place.ts';
+import { dataPath, describePlace, mountPoint, openHelper, ownPrefix, type Place } from './volume-place.ts';
 
 export type Step = 'flush' | 'swap' | 'rollback' | 'discard';
 
@@ -101,6 +102,40 @@ export function prepareStep(docker: Docker, place: Place, step: Step, id: string
 export async function runStep(docker: Docker, place: Place, step: Step, id: string): Promise<void> {
   await using prepared = await prepareStep(docker, place, step, id);
   refuseFailure(await prepared.run(), place, step);
+}
+
+const listScript =
+  'cd -- "$1" && for entry in * .[!.]* ..?*; do if [ -e "$entry" ] || [ -L "$entry" ]; then printf "%s\\0" "$entry"; fi; done';
+
+/** The names in the data's directory, also while a server makes and removes files there. */
+export async function namesIn(docker: Docker, place: Place, signal: AbortSignal): Promise<string[]> {
+  const { images: [image] = [] } = (await withShell(docker, place, signal)) ?? {};
+  if (image === undefined) return namesInTar(docker, place, signal);
+  const listed = await docker.run({
+    image,
+    mounts: [{ source: place.source, target: mountPoint, isReadOnly: true }],
+    command: ['/bin/sh', '-c', listScript, 'sh', dataPath(place)],
+    env: { LC_ALL: 'C' },
+    signal,
+  });
+  if (listed.exitCode === 0) return listed.stdout.split('\0').filter((name) => name !== '');
+  const said = listed.stderr.trim() || `exit code ${listed.exitCode}`;
+  throw new PkbackupError('restore_failed', `${describePlace(place)} cannot be listed: ${said}`);
+}
+
+/** Without a shell all of it has to be read for its names. */
+async function namesInTar(docker: Docker, place: Place, signal: AbortSignal): Promise<string[]> {
+  const names = new Set<string>();
+  await using helper = await openHelper(docker, place, { isReadOnly: true, signal });
+  for await (const piece of scanTar(docker.readArchive(helper.id, `${dataPath(place)}/.`, { signal }))) {
+    if (piece.type !== 'entry') continue;
+    const [first] = piece.entry.path
+      .toString()
+      .split('/')
+      .filter((part) => part !== '' && part !== '.');
+    if (first !== undefined) names.add(first);
+  }
+  return [...names];
 }
 
 export function refuseFailure({ exitCode, stderr }: RunResult, place: Place, step: Step): void {

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Docker, Volume } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
 import { roomFor } from './free-space.ts';
-import type { BackupFacts, Look, Source, Store, StoreContext } from './store.ts';
+import type { BackupFacts, ContentWatch, Look, Source, Store, StoreContext } from './store.ts';
 import { TreeSampler } from './tree-samples.ts';
 import { openVolumeDrill } from './volume-drill.ts';
 import {
@@ -102,12 +102,16 @@ export const volume: Store<Target> = {
   openDrill: openVolumeDrill,
 
   /** What the files mean nobody here knows: they are compared with what was recorded of them. */
-  async check(content, { samples }) {
-    const sampler = new TreeSampler();
-    await sampler.read(content.tar());
-    return { findings: sampler.differences(samples), counts: {} };
-  },
+  watch: watchTree,
 };
+
+function watchTree({ samples }: BackupFacts): ContentWatch {
+  const sampler = new TreeSampler();
+  return {
+    add: (piece) => sampler.add(piece),
+    report: () => ({ findings: sampler.differences(samples), counts: {} }),
+  };
+}
 
 async function placeOf(
   docker: Docker,

@@ -81,7 +81,7 @@ async function restore(target: object, made: Made, beside = false) {
 
 const contentOf = (tar: Buffer): Content => ({ tar: () => piecesOf(tar) });
 const check = (made: Made, tar = made.tar) =>
-  chromadb.check(contentOf(tar), made.facts, makeContext(scratch).context);
+  chromadb.check!(contentOf(tar), made.facts, makeContext(scratch).context);
 
 /** Rewrites the files of a tar; undefined leaves one out. */
 async function edited(

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { scanTar } from '../../src/archive/tar-scan.ts';
 import { directory } from '../../src/stores/directory.ts';
+import type { BackupFacts } from '../../src/stores/store.ts';
 import { gather, inChunks, makeTar, makeTempDir } from '../archive/gather.ts';
 import { describeTree, isRoot, makeHostileTree } from '../archive/hostile-tree.ts';
 import { contentOf, makeBackup, makeContext, restoreFully } from './host-run.ts';
@@ -156,18 +157,18 @@ describe('directory: backup', () => {
     expect(snapshot.notes?.()).toEqual(['1 grew while read; saved as long as it was at the start ("a")']);
   });
 
-  it('is found sound by check, and another one is not', async () => {
+  it('is found sound by its watch, and another one is not', async () => {
     const path = makeTempDir();
     put(path, { a: '1', 'b/c': '2' });
     const { content, facts } = await makeBackup(directory, { path });
-    expect(await directory.check(content, facts, makeContext())).toEqual({
-      findings: [],
-      counts: { files: 2, directories: 1 },
-    });
+    const watched = async (expected: BackupFacts) => {
+      const watch = directory.watch!(expected);
+      for await (const piece of scanTar(content.tar())) watch.add(piece);
+      return watch.report();
+    };
+    expect(await watched(facts)).toEqual({ findings: [], counts: { files: 2, directories: 1 } });
     const more = { ...facts, counts: { files: 3, directories: 1 } };
-    expect((await directory.check(content, more, makeContext())).findings).toEqual([
-      'files: expected 3, found 2',
-    ]);
+    expect((await watched(more)).findings).toEqual(['files: expected 3, found 2']);
   });
 });
 

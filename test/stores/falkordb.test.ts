@@ -169,20 +169,20 @@ const factsWith = (more: Partial<BackupFacts> = {}): BackupFacts => ({
 
 test('a backup is checked in both of its forms, and against what its metadata says', async () => {
   const { context } = makeContext();
-  const alone = await falkordb.check(contentOf(dump), factsWith(), context);
+  const alone = await falkordb.check!(contentOf(dump), factsWith(), context);
   const notChecked = ['redis-check-rdb has not read the dump: the backup does not name its image'];
   expect(alone).toEqual({ findings: [], counts, notChecked });
-  const directory = await falkordb.check(contentOf(dump, './my.rdb', [root]), factsWith(), context);
+  const directory = await falkordb.check!(contentOf(dump, './my.rdb', [root]), factsWith(), context);
   expect(directory).toEqual({ findings: [], counts, notChecked });
-  const fewer = await falkordb.check(
+  const fewer = await falkordb.check!(
     contentOf(dump),
     factsWith({ counts: { ...counts, nodes: 27 } }),
     context,
   );
   expect(fewer.findings).toEqual(['nodes: expected 27, found 26']);
-  const cut = await falkordb.check(contentOf(dump.subarray(0, 999)), factsWith(), context);
+  const cut = await falkordb.check!(contentOf(dump.subarray(0, 999)), factsWith(), context);
   expect(cut.findings).toEqual(['the dump ends in the middle, after 999 bytes']);
-  const none = falkordb.check(contentOf(dump, './dump.rdb', [root]), factsWith(), context);
+  const none = falkordb.check!(contentOf(dump, './dump.rdb', [root]), factsWith(), context);
   await expect(none).rejects.toMatchObject({ code: 'bad_backup', message: 'there is no "my.rdb" in it' });
 });
 

@@ -144,7 +144,7 @@ test('damage inside is found, in files and in dumps', async () => {
     const { metadata } = made;
     const facts = { ...metadata, storeVersion: metadata.store_version } as unknown as BackupFacts;
     const tar = await bytesOf(readArchive(made.path, { signal: context.signal }));
-    const check = (bytes: Buffer) => neo4j.check({ tar: () => piecesOf(bytes) }, facts, context);
+    const check = (bytes: Buffer) => neo4j.check!({ tar: () => piecesOf(bytes) }, facts, context);
     expect(await check(tar), method).toMatchObject({ findings: [] });
     const damaged = method === 'volume' ? await damagedRelationships(tar) : await damagedDump(tar);
     expect((await check(damaged)).findings.join(), method).toMatch(/database "neo4j": |expected \d+/);
@@ -210,11 +210,11 @@ test('without an image of Neo4j the files are checked, and it is said what was n
   const { context } = makeContext(fixture.directory);
   const facts = { ...made.metadata, source: { image: 'neo4j:5.0-not-here' } } as unknown as BackupFacts;
   const content = { tar: () => readArchive(made.path, { signal: context.signal }) };
-  const report = await neo4j.check(content, facts, context);
+  const report = await neo4j.check!(content, facts, context);
   expect(report).toMatchObject({ findings: [], counts: { nodes: 1, relationships: 0 } });
   expect(report.notChecked?.join()).toMatch(/image "neo4j:5\.0-not-here" is not on this machine/);
   const emptied = { ...facts, counts: { nodes: 2 } };
-  expect((await neo4j.check(content, emptied, context)).findings).toEqual(['expected 2 nodes, found 1']);
+  expect((await neo4j.check!(content, emptied, context)).findings).toEqual(['expected 2 nodes, found 1']);
 });
 
 test('a volume without a container is saved and restored, and counted in its files', async () => {

@@ -186,7 +186,7 @@ test('a store file that is missing is found without any tool of Neo4j', async ()
   const { context } = makeContext();
   const facts = { kind: 'neo4j', store: 'graph', source: {}, counts: {} } as const;
   const check = async (those: Record<string, Buffer>, more: object = {}) =>
-    (await neo4j.check({ tar: () => piecesOf(tarOf(those)) }, { ...facts, ...more }, context)).findings;
+    (await neo4j.check!({ tar: () => piecesOf(tarOf(those)) }, { ...facts, ...more }, context)).findings;
   expect(await check(files)).toEqual([]);
   // The files of a paused server lag behind what it said.
   const counts = { nodes: 11 };

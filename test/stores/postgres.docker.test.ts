@@ -724,7 +724,7 @@ describe('the content level', () => {
   test('finds what pg_restore alone finds, and says where it could not be asked', async () => {
     const made = await makeBackup({ ...target(main), databases: ['app'] });
     const { context } = makeContext();
-    const good = await postgres.check(made.content, made.facts, context);
+    const good = await postgres.check!(made.content, made.facts, context);
     expect(good).toEqual({ findings: [], counts: made.facts.counts, notChecked: [] });
 
     const broken = await changed(made, 'app.dump', (bytes) => {
@@ -732,11 +732,11 @@ describe('the content level', () => {
       bytes.write('"on"', bytes.indexOf(text) + text.length - 4, 'latin1');
       return bytes;
     });
-    const { findings } = await postgres.check(broken.content, broken.facts, context);
+    const { findings } = await postgres.check!(broken.content, broken.facts, context);
     expect(findings.join()).toMatch(/cannot be read: .*pg_restore/);
 
     const gone = { ...made.facts, source: { ...made.facts.source, image: 'pkbackup-test/postgres:gone' } };
-    const { notChecked } = await postgres.check(made.content, gone, context);
+    const { notChecked } = await postgres.check!(made.content, gone, context);
     expect(notChecked).toEqual([
       expect.stringMatching(/pg_restore has not read .* "pkbackup-test\/postgres:gone"/),
     ]);

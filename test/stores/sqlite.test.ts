@@ -208,7 +208,7 @@ describe('sqlite: backup', () => {
     const { facts, content } = await makeBackup(sqlite, { path });
     const counts = { tables: 4, indexes: 1, triggers: 1, views: 1, rows: 5, events: 3, outbox: 1 };
     expect(facts.counts).toEqual(counts);
-    expect(await sqlite.check(content, facts, makeContext())).toEqual({
+    expect(await sqlite.check!(content, facts, makeContext())).toEqual({
       findings: [],
       notChecked: [],
       counts,
@@ -252,7 +252,7 @@ describe('sqlite: backup', () => {
       'not checked: table "names": no such collation sequence: icu_de',
     ]);
     expect(context.events.filter((event) => event.type === 'warning')).toHaveLength(2);
-    const report = await sqlite.check(content, facts, makeContext());
+    const report = await sqlite.check!(content, facts, makeContext());
     expect(report.findings).toEqual([]);
     expect(report.notChecked).toHaveLength(2);
   });
@@ -301,7 +301,7 @@ describe('sqlite: check', () => {
     makeDatabase(path, manyRows);
     const { facts, content } = await makeBackup(sqlite, { path });
     const findings = async (made: typeof content, expected = facts) =>
-      (await sqlite.check(made, expected, makeContext())).findings;
+      (await sqlite.check!(made, expected, makeContext())).findings;
     expect(await findings(content)).toEqual([]);
     expect(await findings(content, { ...facts, counts: { rows: 4999 } })).toEqual([
       'rows: expected 4999, found 5000',

@@ -15,9 +15,10 @@ import type {
   ResumedRestore,
   StoreContext,
 } from '../store.ts';
-import { dataPath, isHostPath, lookInto, mountPoint, openHelper, ownPrefix } from '../volume-place.ts';
+import { dataPath, isHostPath, lookInto, openHelper, ownPrefix } from '../volume-place.ts';
 import { planVolumeRestore, resumeVolumeRestore } from '../volume-restore.ts';
 import { setupFor } from '../volume-setup.ts';
+import { namesIn } from '../volume-steps.ts';
 import { thawIfRunning } from './connection.ts';
 import { countsOf, type DumpWatch, dumpName } from './dump.ts';
 import { restorationOf, resumedOf, serverSchema } from './dump-restoration.ts';
@@ -114,17 +115,11 @@ async function filesToKeep(target: RestoreTarget, { signal }: StoreContext): Pro
   await using helper = await openHelper(docker, place, { isReadOnly: true, signal });
   if (!(await docker.pathStat(helper.id, path, { signal }))) return { owner: undefined, others: [] };
   const { root } = await lookInto(docker, helper, path, signal);
-  const [image = ''] = place.images;
-  const mounts = [{ source: place.source, target: mountPoint, isReadOnly: true }];
-  const listed = await docker.run({ image, mounts, command: ['/bin/ls', '-A1', path], signal });
-  if (listed.exitCode !== 0) {
-    throw new PkbackupError('restore_failed', `the data directory cannot be listed: ${listed.stderr.trim()}`);
-  }
   const isData = (name: string) =>
     [files.dump, files.appendDirectory, files.appendFile].includes(name) ||
     /^temp-.*\.(rdb|aof)$/.test(name) ||
     name.startsWith(ownPrefix);
-  const others = listed.stdout.split('\n').filter((name) => name !== '' && !isData(name));
+  const others = (await namesIn(docker, place, signal)).filter((name) => !isData(name));
   return {
     owner: { uid: root.uid, gid: root.gid },
     others: others.map(

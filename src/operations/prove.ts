@@ -1,0 +1,67 @@
+// A backup is proved before anything of it takes the place of what is there. Its checksum first, before anything is touched:
+// a file that hashes to what was recorded is, to the byte, the one that was written. The rest is proved in the same reading
+// that stages it, where that can see it all; else before, in a reading of its own.
+import type { Backup } from '../repository/index.ts';
+import { storeOf } from '../stores/index.ts';
+import type { Restoration } from '../stores/store.ts';
+import { ArchiveProof, type Shown } from './archive-proof.ts';
+import { NotGood } from './find-backup.ts';
+import { contentOf, type Inspection, inspectArchive, inspectProof, watchFor } from './inspect-archive.ts';
+import type { Run } from './run.ts';
+
+export interface Proven {
+  /** What the archive says of itself, where it was read. */
+  readonly shown?: Shown | undefined;
+  /** Throws `NotGood` where the archive is no good backup, and what it was staged in is to be undone. */
+  readonly stage: (restoration: Pick<Restoration, 'stage'>) => Promise<void>;
+}
+
+/** Throws `NotGood`; nothing was touched then. */
+export async function prove(run: Run, backup: Backup): Promise<Proven> {
+  if (!isSealed(backup)) {
+    const { shown } = refuseFindings(run, backup, await inspectArchive(run, backup, 'content'));
+    tell(run, backup, 'checksum, archive and content are good');
+    return { shown, stage: (restoration) => restoration.stage(contentOf(run, backup)) };
+  }
+  refuseFindings(run, backup, await inspectArchive(run, backup, 'checksum'));
+  tell(run, backup, 'the checksum is good; archive and content are proved while they are staged');
+  return { stage: (restoration) => stageProving(run, backup, restoration) };
+}
+
+async function stageProving(
+  run: Run,
+  backup: Backup,
+  restoration: Pick<Restoration, 'stage'>,
+): Promise<void> {
+  const proof = new ArchiveProof(run, backup, { watch: watchFor(backup) });
+  try {
+    await restoration.stage(proof);
+  } catch (error) {
+    if (proof.refusal) throw refused(backup, [proof.refusal.message]);
+    throw error;
+  }
+  refuseFindings(run, backup, await inspectProof(run, backup, proof));
+  tell(run, backup, 'archive and content are good');
+}
+
+/** Written by pkbackup, which recorded all of it, and of a kind whose content is looked at as it flows by. */
+function isSealed({ metadata }: Backup): boolean {
+  const { kind, form, sha256, entries, raw_size_bytes: rawSizeBytes } = metadata;
+  const isRecorded = Boolean(sha256) && entries !== undefined && rawSizeBytes !== undefined;
+  return form === undefined && isRecorded && storeOf(kind).watch !== undefined;
+}
+
+function refuseFindings(run: Run, backup: Backup, inspection: Inspection): Inspection {
+  const { findings, notChecked } = inspection;
+  for (const message of notChecked) run.emit({ type: 'warning', store: backup.store, message });
+  if (findings.length === 0) return inspection;
+  throw refused(backup, findings);
+}
+
+function refused({ stem, store }: Backup, findings: readonly string[]): NotGood {
+  return new NotGood(stem, findings, `nothing was touched; pkbackup list ${store} shows what else there is`);
+}
+
+function tell(run: Run, { store }: Backup, message: string): void {
+  run.emit({ type: 'step', store, message });
+}
