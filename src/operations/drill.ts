@@ -158,7 +158,8 @@ async function inThrowawayPlace<T>(
 ): Promise<T> {
   const facts = factsOf(metadata);
   await using scratch = await run.repository.makeScratch();
-  const context = contextFor(run, facts.store, scratch.path);
+  const readsDirectly = run.directRead !== false;
+  const context = { ...contextFor(run, facts.store, scratch.path), readsDirectly };
   let place: DrillPlace | undefined;
   try {
     place = await openPlace(facts, settings, journal.id, context);

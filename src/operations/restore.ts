@@ -137,7 +137,8 @@ async function prepare(
   const { kind } = backup.metadata;
   const implementation = storeOf(kind);
   const scratch = held.use(await run.repository.makeScratch());
-  const context = contextFor(run, store, scratch.path);
+  const readsDirectly = run.directRead !== false;
+  const context = { ...contextFor(run, store, scratch.path), readsDirectly };
   const place = await findOtherPlace(implementation, backup, configured, options.to, context);
   const target = chooseTarget(implementation, backup, configured, place);
   const beside = place !== undefined;

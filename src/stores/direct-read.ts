@@ -1,7 +1,7 @@
 // A volume that is held still, read on the Docker host itself: several times as fast as through the Engine, which copies
 // every byte through a pipe, and a socket, in chunks.
 import fs from 'node:fs';
-import { realpath } from 'node:fs/promises';
+import { open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as letOthersRun } from 'node:timers/promises';
 import type { Docker, Helper } from '../docker/index.ts';
@@ -37,6 +37,34 @@ export async function directPathOf(
     return isInside && !(await mayHaveCapabilities(path, signal)) ? path : undefined;
   } catch {
     // Whatever it is, the usual way says it better.
+    return undefined;
+  }
+}
+
+export interface OpenDirectory extends AsyncDisposable {
+  /** Leads to it whatever takes the place of its name meanwhile. */
+  readonly path: string;
+}
+
+/**
+ * A directory of ours below `root`, beside whose name others may write, but not in it; undefined where the Engine has to be
+ * asked. Capabilities are not seen.
+ */
+export async function openDirectory(
+  root: string | undefined,
+  directory: string,
+): Promise<OpenDirectory | undefined> {
+  if (root === undefined) return undefined;
+  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
+  await using opened = new AsyncDisposableStack();
+  try {
+    const file = await open(join(root, directory), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    opened.defer(() => file.close());
+    const path = `/proc/self/fd/${file.fd}`;
+    if ((await realpath(path)) !== join(await realpath(root), directory)) return undefined;
+    const held = opened.move();
+    return { path, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  } catch {
     return undefined;
   }
 }

@@ -167,7 +167,7 @@ export interface StoreContext {
   readonly quiesce?: Quiesce;
   /** For `beforeHold` and `snapshot`: what the store's own `ready` gave. */
   readonly ready?: AsyncDisposable | undefined;
-  /** What is held may be read past the Docker Engine, where it lies on this very host. */
+  /** What is held, or our own, may be read past the Docker Engine, where it lies on this very host. */
   readonly readsDirectly?: boolean;
   /** Resolves when nobody is held any more for the others: what can wait until then takes nothing from those who are held. */
   readonly afterPin?: () => Promise<void>;

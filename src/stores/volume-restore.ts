@@ -1,12 +1,15 @@
 // Restoring into a volume: staged inside it while the store runs, swapped by renaming, undone by renaming back. Shared by
 // the stores whose data is a volume. What only a database knows (counts, health) is the store's own.
 import { randomBytes } from 'node:crypto';
-import { basename, dirname } from 'node:path/posix';
+import { basename, dirname, relative } from 'node:path/posix';
 import { z } from 'zod';
+import { letGoIfAlone } from '../archive/given-up.ts';
+import { packTree } from '../archive/pack-tree.ts';
 import type { TarEntry } from '../archive/tar-format.ts';
 import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, Helper, PreparedRun } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
+import { hostPathFor, openDirectory } from './direct-read.ts';
 import { diskIn, freeSpaceCommand, littleSpace } from './free-space.ts';
 import { wouldMoveRepository } from './own-repository.ts';
 import { directoryEntry, type PieceWatcher, stageBelow } from './staged-tar.ts';
@@ -320,11 +323,12 @@ class StagedRestoration implements VolumeRestoration {
 
   /** Status 200 proves nothing: what was written is read back, all of it. */
   async #compare(helperId: string, sent: TreePrint): Promise<void> {
-    const { docker, place, context } = this.#options;
+    const { place, context } = this.#options;
     const arrived = new TreePrint();
-    const path = `${this.#stagedPath}/.`;
-    for await (const piece of scanTar(docker.readArchive(helperId, path, { signal: context.signal })))
+    for await (const piece of scanTar(this.#readStaged(helperId))) {
       arrived.add(piece);
+      if (piece.type === 'data') letGoIfAlone(piece.bytes);
+    }
     arrived.end();
     const differences = sent.differences(arrived);
     if (differences.includes('names') || differences.includes('contents')) {
@@ -340,6 +344,15 @@ class StagedRestoration implements VolumeRestoration {
         message: `${describePlace(place)} does not keep owners, modes or times as the backup has them`,
       });
     }
+  }
+
+  async *#readStaged(helperId: string): AsyncGenerator<Buffer> {
+    const { docker, place, context } = this.#options;
+    const { signal, readsDirectly } = context;
+    const hostPath = readsDirectly ? await hostPathFor(docker, { id: helperId }, place, signal) : undefined;
+    await using staged = await openDirectory(hostPath, relative(mountPoint, this.#stagedPath));
+    if (staged) yield* packTree(staged.path, { signal });
+    else yield* docker.readArchive(helperId, `${this.#stagedPath}/.`, { signal });
   }
 
   /** Where the present entries go; it carries the owner and mode of the root, for whoever has to go back. */
