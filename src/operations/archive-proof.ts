@@ -27,6 +27,8 @@ export class ArchiveProof implements Content {
   readonly #run: Run;
   readonly #target: Backup | LooseArchive;
   readonly #watch: (() => ContentWatch) | undefined;
+  /** Of the progress of a reading. */
+  readonly #count: () => (bytes: number) => void;
   #proof: Proof | undefined;
   #error: unknown;
   #refusal: PkbackupError | undefined;
@@ -34,11 +36,12 @@ export class ArchiveProof implements Content {
   constructor(
     run: Run,
     target: Backup | LooseArchive,
-    { watch }: { readonly watch?: (() => ContentWatch) | undefined } = {},
+    options: { readonly watch?: (() => ContentWatch) | undefined; readonly isQuiet?: boolean } = {},
   ) {
     this.#run = run;
     this.#target = target;
-    this.#watch = watch;
+    this.#watch = options.watch;
+    this.#count = options.isQuiet ? () => () => {} : () => progressOf(run, target);
   }
 
   /** Throws `bad_backup` for whatever is wrong: at the end at the latest, and before it hands on what is hostile. */
@@ -72,7 +75,7 @@ export class ArchiveProof implements Content {
   async *#read(): AsyncGenerator<{ chunk: Buffer; pieces: TarPiece[]; hostile: string | undefined }> {
     const { path, metadata } = this.#target;
     const reading = new Reading(this.#target, this.#watch?.());
-    const count = progressOf(this.#run, this.#target);
+    const count = this.#count();
     const onBytes = (bytes: Buffer) => {
       reading.hash.update(bytes);
       count(bytes.length);

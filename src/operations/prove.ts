@@ -33,7 +33,7 @@ async function stageProving(
   backup: Backup,
   restoration: Pick<Restoration, 'stage'>,
 ): Promise<void> {
-  const proof = new ArchiveProof(run, backup, { watch: watchFor(backup) });
+  const proof = new ArchiveProof(run, backup, { watch: watchFor(backup), isQuiet: true });
   try {
     await restoration.stage(proof);
   } catch (error) {

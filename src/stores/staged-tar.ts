@@ -29,13 +29,17 @@ export interface StageOptions {
   readonly isCaseSensitive?: boolean;
   /** More bytes of content than this are refused. */
   readonly limitBytes?: number | undefined;
+  /** Bytes of content so far; called at each megabyte or so. */
+  readonly onBytes?: (doneBytes: number) => void;
 }
+
+const bytesPerCall = 1024 * 1024;
 
 /** `directory` is absolute. Names are put below it; throws `bad_backup` for those that could leave it. */
 export function stageBelow(
   directory: string,
   content: AsyncIterable<Buffer>,
-  { watcher, isCaseSensitive = true, limitBytes = Number.POSITIVE_INFINITY }: StageOptions = {},
+  { watcher, isCaseSensitive = true, limitBytes = Number.POSITIVE_INFINITY, onBytes }: StageOptions = {},
 ): StagedTar {
   const print = new TreePrint();
   const guard = new EntryGuard({ isCaseSensitive });
@@ -46,15 +50,24 @@ export function stageBelow(
     await watcher?.begin();
     yield encodeEntry(directoryEntry(`${prefix}/`, 0o700));
     let total = 0;
+    let done = 0;
+    let told = 0;
     let missing = 0;
     let size = 0;
     for await (const piece of scanTar(content)) {
       await watcher?.take(piece);
       print.add(piece);
       if (piece.type === 'data') {
+        // Afterwards its memory may be somebody else's.
+        const { length } = piece.bytes;
         yield piece.bytes;
-        missing -= piece.bytes.length;
+        missing -= length;
         if (missing === 0) yield padding(size);
+        done += length;
+        if (done - told >= bytesPerCall) {
+          told = done;
+          onBytes?.(done);
+        }
         continue;
       }
       const { entry } = piece;

@@ -9,7 +9,7 @@ import { asideLabel, type Docker, EngineStatusError, type Helper } from '../dock
 import { PkbackupError } from '../errors.ts';
 import { directoryEntry, entryBelow, stageBelow } from './staged-tar.ts';
 import type { Content, RestorePlan, Snapshot } from './store.ts';
-import { TreePrint } from './tree-print.ts';
+import { printTar, TreePrint } from './tree-print.ts';
 import {
   dataPath,
   describePlace,
@@ -136,9 +136,7 @@ export class CopiedRestoration implements VolumeRestoration {
 
   async #compare(sent: TreePrint, helper: Helper, path: string): Promise<void> {
     const { docker, place } = this.#options;
-    const arrived = new TreePrint();
-    for await (const piece of scanTar(docker.readArchive(helper.id, `${path}/.`))) arrived.add(piece);
-    arrived.end();
+    const arrived = await printTar(docker.readArchive(helper.id, `${path}/.`));
     const differences = sent.differences(arrived).filter((what) => what !== 'attributes');
     if (differences.length === 0) return;
     throw new PkbackupError(

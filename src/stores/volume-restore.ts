@@ -3,16 +3,14 @@
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, relative } from 'node:path/posix';
 import { z } from 'zod';
-import { letGoIfAlone } from '../archive/given-up.ts';
-import { packTree } from '../archive/pack-tree.ts';
 import type { TarEntry } from '../archive/tar-format.ts';
-import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, Helper, PreparedRun } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { hostPathFor, openDirectory } from './direct-read.ts';
 import { diskIn, freeSpaceCommand, littleSpace } from './free-space.ts';
 import { wouldMoveRepository } from './own-repository.ts';
-import { directoryEntry, type PieceWatcher, stageBelow } from './staged-tar.ts';
+import { printTree } from './print-tree.ts';
+import { directoryEntry, type PieceWatcher, type StagedTar, stageBelow } from './staged-tar.ts';
 import type {
   Content,
   Restoration,
@@ -22,7 +20,7 @@ import type {
   Snapshot,
   StoreContext,
 } from './store.ts';
-import { TreePrint } from './tree-print.ts';
+import { printTar, type TreePrint } from './tree-print.ts';
 import { CopiedRestoration } from './volume-copy.ts';
 import {
   dataPath,
@@ -185,22 +183,41 @@ class StagedRestoration implements VolumeRestoration {
 
   /** What was written before a failure is removed by `rollback`. */
   async stage(content: Content): Promise<void> {
-    const { docker, place, context, watcher, limitBytes } = this.#options;
+    const { docker, place, context } = this.#options;
     const { signal } = context;
     await this.#makeVolume();
     if (this.#madeVolume) await this.#refuseLittleSpace();
     await this.#removeStaged();
     await using helper = await this.#openHelper(false, signal);
     const isCaseSensitive = await this.#makeStaged(helper.id, signal);
-    const staged = stageBelow(this.#stagedPath, content.tar(), { watcher, isCaseSensitive, limitBytes });
+    const staged = this.#stageBelow(content, isCaseSensitive);
     await docker.writeArchive(helper.id, '/', staged.tar, { signal }).catch((error: unknown) => {
       throw isFull(error) ? noSpaceLeft(error) : error;
     });
     this.#stagedRoot = staged.root();
-    await this.#compare(helper.id, staged.print);
+    this.#compare(staged.print, await this.#printStaged(helper));
     await this.#makePart(helper.id);
     await runStep(docker, place, 'flush', this.state.id);
     this.#swap = await prepareStep(docker, place, 'swap', this.state.id);
+  }
+
+  #stageBelow(content: Content, isCaseSensitive: boolean): StagedTar {
+    const { context, watcher, limitBytes } = this.#options;
+    const { emit, store } = context;
+    const { neededBytes: totalBytes } = this.plan;
+    return stageBelow(this.#stagedPath, content.tar(), {
+      isCaseSensitive,
+      watcher,
+      limitBytes,
+      onBytes: (doneBytes) =>
+        emit({
+          type: 'progress',
+          store,
+          phase: 'staging',
+          doneBytes,
+          ...(totalBytes === undefined ? {} : { totalBytes }),
+        }),
+    });
   }
 
   async swap(): Promise<void> {
@@ -322,14 +339,18 @@ class StagedRestoration implements VolumeRestoration {
   }
 
   /** Status 200 proves nothing: what was written is read back, all of it. */
-  async #compare(helperId: string, sent: TreePrint): Promise<void> {
+  async #printStaged(helper: Helper): Promise<TreePrint> {
+    const { docker, place, context } = this.#options;
+    const { signal, readsDirectly } = context;
+    const hostPath = readsDirectly ? await hostPathFor(docker, helper, place, signal) : undefined;
+    await using staged = await openDirectory(hostPath, relative(mountPoint, this.#stagedPath));
+    return staged
+      ? await printTree(staged.path, signal)
+      : await printTar(docker.readArchive(helper.id, `${this.#stagedPath}/.`, { signal }));
+  }
+
+  #compare(sent: TreePrint, arrived: TreePrint): void {
     const { place, context } = this.#options;
-    const arrived = new TreePrint();
-    for await (const piece of scanTar(this.#readStaged(helperId))) {
-      arrived.add(piece);
-      if (piece.type === 'data') letGoIfAlone(piece.bytes);
-    }
-    arrived.end();
     const differences = sent.differences(arrived);
     if (differences.includes('names') || differences.includes('contents')) {
       throw new PkbackupError(
@@ -344,15 +365,6 @@ class StagedRestoration implements VolumeRestoration {
         message: `${describePlace(place)} does not keep owners, modes or times as the backup has them`,
       });
     }
-  }
-
-  async *#readStaged(helperId: string): AsyncGenerator<Buffer> {
-    const { docker, place, context } = this.#options;
-    const { signal, readsDirectly } = context;
-    const hostPath = readsDirectly ? await hostPathFor(docker, { id: helperId }, place, signal) : undefined;
-    await using staged = await openDirectory(hostPath, relative(mountPoint, this.#stagedPath));
-    if (staged) yield* packTree(staged.path, { signal });
-    else yield* docker.readArchive(helperId, `${this.#stagedPath}/.`, { signal });
   }
 
   /** Where the present entries go; it carries the owner and mode of the root, for whoever has to go back. */

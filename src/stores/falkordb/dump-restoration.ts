@@ -27,7 +27,8 @@ export interface DumpRestore {
   readonly dump: string;
   /** The server, where it answers. */
   readonly running: { readonly server: FalkordbServer; readonly versions: Versions } | undefined;
-  staged(content: Content, watch: DumpWatch): Promise<AsyncIterable<Buffer>>;
+  /** What is staged; each call of `tar` begins anew. */
+  staged(content: Content, watch: DumpWatch): Promise<Content>;
   /** Called before the server saves; what it gives is called when all is in the dump, and nobody writes. */
   watchSave?(): Promise<() => Promise<void>>;
   check(dump: RdbFacts | undefined): Promise<Counts>;
@@ -46,8 +47,7 @@ export function restorationOf(parts: DumpRestore): Restoration {
 
     async stage(content) {
       watch = {};
-      const tar = await parts.staged(content, watch);
-      await base.stage({ tar: () => tar });
+      await base.stage(await parts.staged(content, watch));
       const { facts } = watch;
       const finding = facts?.findings[0];
       if (finding !== undefined)

@@ -64,7 +64,9 @@ export async function planHostRestore(
     backup,
     dump: files.dump,
     running,
-    staged: async (content, watch) => stagedTar(content, backup, { files, owner, watch }),
+    staged: async (content, watch) => ({
+      tar: () => stagedTar(content, backup, { files, owner, watch }),
+    }),
     async watchSave() {
       const before = await printOfDump(data);
       return () => refuseUnreplaced(server, data, before, 'restore_failed');
@@ -97,7 +99,9 @@ export async function planRestoreToDirectory(
     backup,
     dump: files.dump,
     running: undefined,
-    staged: async (content, watch) => stagedTar(content, backup, { files, owner: undefined, watch }),
+    staged: async (content, watch) => ({
+      tar: () => stagedTar(content, backup, { files, owner: undefined, watch }),
+    }),
     async check(dump) {
       await base.check();
       return countsOf(dump) ?? backup.counts;

@@ -65,8 +65,10 @@ export async function planFalkordbRestore(
     backup,
     dump: target.files.dump,
     running,
-    staged: async (content, watch) =>
-      stagedTar(content, name, target, await filesToKeep(target, context), watch),
+    async staged(content, watch) {
+      const kept = await filesToKeep(target, context);
+      return { tar: () => stagedTar(content, name, target, kept, watch) };
+    },
     async check(dump) {
       if (!container) return countsOf(dump) ?? backup.counts;
       return awaitLoaded(target.connection, container, dump, backup.counts, context);
