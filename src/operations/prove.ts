@@ -10,22 +10,35 @@ import { contentOf, type Inspection, inspectArchive, inspectProof, watchFor } fr
 import type { Run } from './run.ts';
 
 export interface Proven {
-  /** What the archive says of itself, where it was read. */
-  readonly shown?: Shown | undefined;
   /** Throws `NotGood` where the archive is no good backup, and what it was staged in is to be undone. */
   readonly stage: (restoration: Pick<Restoration, 'stage'>) => Promise<void>;
 }
 
-/** Throws `NotGood`; nothing was touched then. */
-export async function prove(run: Run, backup: Backup): Promise<Proven> {
+/**
+ * What is looked at meanwhile, or with what the archive shows of itself, touches nothing. Throws `NotGood` whatever the look
+ * has found.
+ */
+export async function proveAndLook<Seen>(
+  run: Run,
+  backup: Backup,
+  look: (shown?: Shown) => Promise<Seen>,
+): Promise<{ proven: Proven; seen: Seen }> {
   if (!isSealed(backup)) {
     const { shown } = refuseFindings(run, backup, await inspectArchive(run, backup, 'content'));
     tell(run, backup, 'checksum, archive and content are good');
-    return { shown, stage: (restoration) => restoration.stage(contentOf(run, backup)) };
+    const stage: Proven['stage'] = (restoration) => restoration.stage(contentOf(run, backup));
+    return { proven: { stage }, seen: await look(shown) };
   }
-  refuseFindings(run, backup, await inspectArchive(run, backup, 'checksum'));
+  const [inspected, looked] = await Promise.allSettled([inspectArchive(run, backup, 'checksum'), look()]);
+  refuseFindings(run, backup, settled(inspected));
   tell(run, backup, 'the checksum is good; archive and content are proved while they are staged');
-  return { stage: (restoration) => stageProving(run, backup, restoration) };
+  const stage: Proven['stage'] = (restoration) => stageProving(run, backup, restoration);
+  return { proven: { stage }, seen: settled(looked) };
+}
+
+function settled<Value>(result: PromiseSettledResult<Value>): Value {
+  if (result.status === 'rejected') throw result.reason;
+  return result.value;
 }
 
 async function stageProving(

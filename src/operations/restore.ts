@@ -13,7 +13,7 @@ import { estimateDowntime, type Foreseen, foresee } from './foresee.ts';
 import { refuseUnstoppable, type ServedStore } from './host-server.ts';
 import { factsOf } from './inspect-archive.ts';
 import { type OtherPlace, otherPlace, placeOfBefore } from './other-place.ts';
-import { type Proven, prove } from './prove.ts';
+import { type Proven, proveAndLook } from './prove.ts';
 import { ofStore, restoredAs } from './restore-as.ts';
 import { beginRestoreJournal, refuseUnsettled } from './restore-journal.ts';
 import {
@@ -144,16 +144,17 @@ async function prepare(
   const beside = place !== undefined;
   if (!beside) await refuseUnsettled(run, store, 'restore_failed');
   run.emit({ type: 'started', store, kind, operation: 'restore', backup: backup.stem });
-  const proven = await prove(run, proved);
   const holdsClients = !beside && (configured?.clients ?? []).length > 0;
-  const facts = { ...factsOf(backup.metadata), ...proven.shown };
+  const facts = factsOf(backup.metadata);
   const how = {
     beside,
     holdsClients,
     takesVolumeOptions: options.takesVolumeOptions ?? false,
     ...(place?.project === undefined ? {} : { project: place.project }),
   };
-  const restoration = await implementation.planRestore(target, facts, how, context);
+  const { proven, seen: restoration } = await proveAndLook(run, proved, (shown) =>
+    implementation.planRestore(target, { ...facts, ...shown }, how, context),
+  );
   refuseLittleSpace(restoration.plan, context);
   if (!beside) warnOfOtherVolume(run, backup, restoration.plan);
   const clients = beside ? [] : await findClients(context, configured, restoration.plan);

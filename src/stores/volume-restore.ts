@@ -8,6 +8,7 @@ import type { Docker, Helper, PreparedRun } from '../docker/index.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { hostPathFor, openDirectory } from './direct-read.ts';
 import { diskIn, freeSpaceCommand, littleSpace } from './free-space.ts';
+import { flushFileSystem } from './host-tools.ts';
 import { wouldMoveRepository } from './own-repository.ts';
 import { printTree } from './print-tree.ts';
 import { directoryEntry, type PieceWatcher, type StagedTar, stageBelow } from './staged-tar.ts';
@@ -184,7 +185,7 @@ class StagedRestoration implements VolumeRestoration {
   /** What was written before a failure is removed by `rollback`. */
   async stage(content: Content): Promise<void> {
     const { docker, place, context } = this.#options;
-    const { signal } = context;
+    const { signal, readsDirectly } = context;
     await this.#makeVolume();
     if (this.#madeVolume) await this.#refuseLittleSpace();
     await this.#removeStaged();
@@ -195,9 +196,11 @@ class StagedRestoration implements VolumeRestoration {
       throw isFull(error) ? noSpaceLeft(error) : error;
     });
     this.#stagedRoot = staged.root();
-    this.#compare(staged.print, await this.#printStaged(helper));
+    const hostPath = readsDirectly ? await hostPathFor(docker, helper, place, signal) : undefined;
+    this.#compare(staged.print, await this.#printStaged(helper, hostPath));
     await this.#makePart(helper.id);
-    await runStep(docker, place, 'flush', this.state.id);
+    if (hostPath === undefined || !(await flushFileSystem(hostPath)))
+      await runStep(docker, place, 'flush', this.state.id);
     this.#swap = await prepareStep(docker, place, 'swap', this.state.id);
   }
 
@@ -339,10 +342,9 @@ class StagedRestoration implements VolumeRestoration {
   }
 
   /** Status 200 proves nothing: what was written is read back, all of it. */
-  async #printStaged(helper: Helper): Promise<TreePrint> {
-    const { docker, place, context } = this.#options;
-    const { signal, readsDirectly } = context;
-    const hostPath = readsDirectly ? await hostPathFor(docker, helper, place, signal) : undefined;
+  async #printStaged(helper: Helper, hostPath: string | undefined): Promise<TreePrint> {
+    const { docker, context } = this.#options;
+    const { signal } = context;
     await using staged = await openDirectory(hostPath, relative(mountPoint, this.#stagedPath));
     return staged
       ? await printTree(staged.path, signal)
