@@ -15,6 +15,8 @@ export interface ReadOptions {
   readonly threads?: number;
   /** Every byte of the file, in order, as it is read: for the checksum and for progress. */
   readonly onBytes?: (bytes: Buffer) => void;
+  /** Each chunk is good only until the next one is asked for: its memory is given back then. */
+  readonly isFleeting?: boolean;
 }
 
 export type ArchiveFormat = 'gzip' | 'zstd' | 'tar' | 'sqlite' | 'unknown';
@@ -80,6 +82,7 @@ async function* decompress(
   for await (const raw of raws) {
     options.signal.throwIfAborted();
     yield raw;
+    if (options.isFleeting) letGoOf(raw);
   }
 }
 

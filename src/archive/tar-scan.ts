@@ -12,6 +12,7 @@ import {
   typeFlags,
 } from './tar-format.ts';
 
+/** An entry is the caller's; `raw` and data are good for as long as the chunk that they came in. */
 export type TarPiece =
   /** `raw` is what the tar had for the entry's headers; data and padding follow it. */
   { type: 'entry'; entry: TarEntry; raw: Buffer } | { type: 'data'; bytes: Buffer };
@@ -65,9 +66,9 @@ export class TarScanner {
       } else if (this.#padding > 0) {
         at += Math.min(this.#padding, chunk.length - at);
         this.#padding -= at - start;
-        if (this.#raw.length > 0) this.#raw.push(chunk.subarray(start, at));
+        if (this.#raw.length > 0) this.#raw.push(Buffer.from(chunk.subarray(start, at)));
       } else if (chunk.length - at < blockBytes) {
-        this.#carry = chunk.subarray(at);
+        this.#carry = Buffer.from(chunk.subarray(at));
         break;
       } else {
         at += blockBytes;
@@ -104,7 +105,7 @@ export class TarScanner {
   #beginExtension(flag: string, size: number, block: Buffer): void {
     if (size > longestExtension) throw this.#bad('an extended header is too long');
     this.#extension = { flag, chunks: [], missing: size };
-    this.#raw.push(block);
+    this.#raw.push(Buffer.from(block));
     this.#remaining = size;
     this.#padding = paddingOf(size);
     if (size === 0) this.#endExtension();
@@ -112,8 +113,9 @@ export class TarScanner {
 
   #takeExtension(bytes: Buffer): void {
     if (!this.#extension) return;
-    this.#extension.chunks.push(bytes);
-    this.#raw.push(bytes);
+    const kept = Buffer.from(bytes);
+    this.#extension.chunks.push(kept);
+    this.#raw.push(kept);
     if (this.#remaining === 0) this.#endExtension();
   }
 
@@ -143,8 +145,8 @@ export class TarScanner {
   #takeEntry(block: Buffer, flag: string, headerSize: number): TarPiece {
     const pax = new Map([...this.#globalPax, ...this.#pax]);
     const path = take(pax, 'path') ?? this.#longPath ?? pathOf(block);
-    const linkPath = take(pax, 'linkpath') ?? this.#longLink ?? untilNul(block.subarray(157, 257));
     const type = this.#typeOf(flag, path);
+    const linkPath = take(pax, 'linkpath') ?? this.#longLink;
     for (const key of pax.keys()) if (key.startsWith('GNU.sparse.')) throw this.#bad('it has a sparse entry');
     const size = type === 'file' ? this.#number(pax, 'size', headerSize) : 0;
     const entry: TarEntry = {
@@ -155,7 +157,9 @@ export class TarScanner {
       uid: this.#number(pax, 'uid', readNumber(block, 108, 8)),
       gid: this.#number(pax, 'gid', readNumber(block, 116, 8)),
       mtime: this.#number(pax, 'mtime', readNumber(block, 136, 12)),
-      ...(type === 'link' || type === 'symlink' ? { linkPath } : {}),
+      ...(type === 'link' || type === 'symlink'
+        ? { linkPath: linkPath ?? Buffer.from(untilNul(block.subarray(157, 257))) }
+        : {}),
       ...(type.endsWith('-device')
         ? { devMajor: readNumber(block, 329, 8), devMinor: readNumber(block, 337, 8) }
         : {}),
@@ -198,7 +202,7 @@ function take(pax: Map<string, Buffer>, key: string): Buffer | undefined {
 }
 
 function pathOf(block: Buffer): Buffer {
-  const name = untilNul(block.subarray(0, 100));
+  const name = Buffer.from(untilNul(block.subarray(0, 100)));
   // Only POSIX's magic ends with NUL; in GNU's own format the prefix field holds other things.
   const isPosix = block.toString('latin1', 257, 263) === 'ustar\0';
   const prefix = isPosix ? untilNul(block.subarray(345, 500)) : nothing;

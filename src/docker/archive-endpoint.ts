@@ -2,12 +2,12 @@
 // (inspect, stop, start, pause, exec hang) until the stream is let go. Status 200 proves nothing in either direction: a
 // cut tar comes with it and is taken with it, so callers compare entries and sizes themselves.
 
-import { Readable } from 'node:stream';
 import { PkbackupError } from '../errors.ts';
 import { type CallOptions, reasonOf, tooSlow, watchIdle } from './deadline.ts';
 import type { Engine } from './engine.ts';
 import { hasStatus } from './engine-errors.ts';
 import { readStream } from './read-stream.ts';
+import { GatheredBody } from './request-body.ts';
 
 export interface PathStat {
   readonly name: string;
@@ -59,6 +59,7 @@ export interface WriteOptions {
 }
 
 /**
+ * Each chunk of `tar` is needed only until the next one is asked for.
  * Unpacks a tar into the directory `path`, which must be there. Ends when the Engine has taken it and the source has
  * ended without an error. What was written before a failure stays.
  */
@@ -73,43 +74,32 @@ export async function writeArchive(
   const stalled = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stalled.signal]) : stalled.signal;
   using idle = watchIdle(engine.idleMs, () => stalled.abort(tooSlow(act, engine.idleMs)));
-  const source = new SourceState();
-  const body = Readable.from(source.watch(tar, idle), { objectMode: false, highWaterMark: 1024 * 1024 });
+  const body = new GatheredBody(tar, idle);
   try {
     const query = { path, ...(options.replacesDirectories ? {} : { noOverwriteDirNonDir: 1 }) };
     const answer = await engine.send({ method: 'PUT', path: pathOf(id), query, act }, body, signal);
     answer.resume();
     // The Engine stops reading at the end-of-archive blocks; a source may still find that it was damaged.
-    body.unpipe();
-    for await (const _ of body) if (signal.aborted) throw reasonOf(signal);
+    await orAborted(body.readRest(), signal);
+    if (body.error !== undefined) throw body.error;
   } catch (error) {
-    if (source.error !== undefined) throw source.error;
+    if (body.error !== undefined) throw body.error;
     throw error;
   } finally {
-    // Without an error the request would hang for ever and keep the lock.
-    body.on('error', () => undefined);
-    body.destroy(new Error('let go'));
+    body.stop();
   }
-  if (!source.hasEnded) throw new PkbackupError('failed', `${act}: Docker took only a part`);
+  if (!body.hasEnded) throw new PkbackupError('failed', `${act}: Docker took only a part`);
 }
 
-class SourceState {
-  hasEnded = false;
-  error: unknown;
-
-  async *watch(tar: AsyncIterable<Buffer>, idle: { waiting(): void; moved(): void }): AsyncGenerator<Buffer> {
-    try {
-      for await (const chunk of tar) {
-        idle.waiting();
-        yield chunk;
-        idle.moved();
-      }
-      this.hasEnded = true;
-      idle.waiting();
-    } catch (error) {
-      this.error = error;
-      throw error;
-    }
+async function orAborted(ended: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(reasonOf(signal));
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([ended, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

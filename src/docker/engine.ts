@@ -3,12 +3,13 @@
 // bodies are read here, under a deadline.
 import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type Dockerode from 'dockerode';
 import { PkbackupError } from '../errors.ts';
 import { type CallOptions, deadlineFor, reasonOf } from './deadline.ts';
 import type { Endpoint } from './endpoint.ts';
 import { connectionError, statusError } from './engine-errors.ts';
+import type { RequestBody } from './request-body.ts';
 
 export interface Request {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
@@ -35,7 +36,7 @@ export interface Engine {
   /** Sends and gives the answer as a stream; the deadline is for its beginning. Destroy it to let go. */
   open(request: Request, options?: CallOptions): Promise<IncomingMessage>;
   /** As `open`, with a body that is streamed; there is no deadline here, the caller watches for silence. */
-  send(request: Request, body: Readable, signal: AbortSignal): Promise<IncomingMessage>;
+  send(request: Request, body: RequestBody, signal: AbortSignal): Promise<IncomingMessage>;
   /** Turns the connection into a raw one, for `exec` with stdin. */
   hijack(request: Request, options?: CallOptions): Promise<Duplex>;
 }

@@ -3,7 +3,9 @@
 // in it, a restore that stages it) costs no second reading.
 import { createHash, type Hash } from 'node:crypto';
 import { EntryGuard } from '../archive/entry-guard.ts';
-import { letGoOfData, type TarPiece, TarScanner } from '../archive/tar-scan.ts';
+import type { ReadOptions } from '../archive/read-archive.ts';
+import type { TarEntry } from '../archive/tar-format.ts';
+import { TarScanner } from '../archive/tar-scan.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { readContent } from '../legacy/index.ts';
 import type { Backup, LooseArchive } from '../repository/index.ts';
@@ -23,30 +25,31 @@ export interface Proof {
   readonly watched: ContentReport | undefined;
 }
 
+export interface ProofOptions {
+  readonly watch?: (() => ContentWatch) | undefined;
+  /** Who takes the content is done with each chunk when it asks for the next one, and tells how far it is. */
+  readonly isStaged?: boolean;
+}
+
 export class ArchiveProof implements Content {
   readonly #run: Run;
   readonly #target: Backup | LooseArchive;
   readonly #watch: (() => ContentWatch) | undefined;
-  /** Of the progress of a reading. */
-  readonly #count: () => (bytes: number) => void;
+  readonly #isStaged: boolean;
   #proof: Proof | undefined;
   #error: unknown;
   #refusal: PkbackupError | undefined;
 
-  constructor(
-    run: Run,
-    target: Backup | LooseArchive,
-    options: { readonly watch?: (() => ContentWatch) | undefined; readonly isQuiet?: boolean } = {},
-  ) {
+  constructor(run: Run, target: Backup | LooseArchive, options: ProofOptions = {}) {
     this.#run = run;
     this.#target = target;
     this.#watch = options.watch;
-    this.#count = options.isQuiet ? () => () => {} : () => progressOf(run, target);
+    this.#isStaged = options.isStaged ?? false;
   }
 
   /** Throws `bad_backup` for whatever is wrong: at the end at the latest, and before it hands on what is hostile. */
   async *tar(): AsyncGenerator<Buffer> {
-    for await (const { chunk, hostile } of this.#read()) {
+    for await (const { chunk, hostile } of this.#read({ isFleeting: this.#isStaged })) {
       if (hostile !== undefined) throw this.#refuse(hostile);
       yield chunk;
     }
@@ -62,7 +65,7 @@ export class ArchiveProof implements Content {
   /** Reads all of it, unless somebody has done so. Throws what a reading threw. */
   async settle(): Promise<Proof> {
     if (this.#error !== undefined) throw this.#error;
-    if (!this.#proof) for await (const { pieces } of this.#read()) letGoOfData(pieces);
+    if (!this.#proof) for await (const _ of this.#read({ isFleeting: true }));
     if (!this.#proof) throw new Error('a reading has ended without a proof');
     return this.#proof;
   }
@@ -72,17 +75,23 @@ export class ArchiveProof implements Content {
     return this.#refusal;
   }
 
-  async *#read(): AsyncGenerator<{ chunk: Buffer; pieces: TarPiece[]; hostile: string | undefined }> {
+  async *#read({ isFleeting }: Required<Pick<ReadOptions, 'isFleeting'>>): AsyncGenerator<{
+    chunk: Buffer;
+    hostile: string | undefined;
+  }> {
     const { path, metadata } = this.#target;
     const reading = new Reading(this.#target, this.#watch?.());
-    const count = this.#count();
+    const count = this.#isStaged ? () => {} : progressOf(this.#run, this.#target);
     const onBytes = (bytes: Buffer) => {
       reading.hash.update(bytes);
       count(bytes.length);
     };
     try {
-      for await (const chunk of readContent(path, metadata?.form, { signal: this.#run.signal, onBytes }))
-        yield { chunk, pieces: reading.take(chunk), hostile: reading.hostile };
+      const options = { signal: this.#run.signal, onBytes, isFleeting };
+      for await (const chunk of readContent(path, metadata?.form, options)) {
+        reading.take(chunk);
+        yield { chunk, hostile: reading.hostile };
+      }
       this.#proof = reading.end();
     } catch (error) {
       this.#error ??= error;
@@ -112,22 +121,20 @@ class Reading {
   }
 
   /** What decompresses to a thousand times its size is not read to its end. */
-  take(chunk: Buffer): TarPiece[] {
+  take(chunk: Buffer): void {
     const { raw_size_bytes: limitBytes = Number.POSITIVE_INFINITY } = this.#metadata ?? {};
     this.#rawSizeBytes += chunk.length;
     if (this.#rawSizeBytes > limitBytes) {
       const what = `the archive holds more than the ${limitBytes} bytes of tar that its metadata says`;
       throw new PkbackupError('bad_backup', what);
     }
-    const pieces = [...this.#scanner.scan(chunk)];
-    for (const piece of pieces) {
-      if (piece.type === 'entry') this.#look(piece);
+    for (const piece of this.#scanner.scan(chunk)) {
+      if (piece.type === 'entry') this.#look(piece.entry);
       this.#watch?.add(piece);
     }
-    return pieces;
   }
 
-  #look({ entry }: Extract<TarPiece, { type: 'entry' }>): void {
+  #look(entry: TarEntry): void {
     this.#entries += 1;
     if (this.hostile !== undefined) return;
     try {

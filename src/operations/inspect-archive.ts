@@ -1,9 +1,9 @@
 // Everything that is wrong with one archive: its checksum, its form to the last byte, and the database in it by its own
 // means. What verify reports, and what a restore asks before it touches anything.
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { fileChunks } from '../archive/file-chunks.ts';
 import { messageOf, PkbackupError, systemCodeOf } from '../errors.ts';
 import { decodeText, inspectListed, readContent } from '../legacy/index.ts';
 import {
@@ -257,7 +257,7 @@ async function hashFile(run: Run, target: Backup | LooseArchive): Promise<string
   const hash = createHash('sha256');
   const count = progressOf(run, target);
   try {
-    for await (const chunk of createReadStream(target.path, { signal: run.signal, highWaterMark: 1 << 20 })) {
+    for await (const chunk of fileChunks(target.path, run.signal)) {
       hash.update(chunk);
       count(chunk.length);
     }

@@ -46,7 +46,7 @@ async function stageProving(
   backup: Backup,
   restoration: Pick<Restoration, 'stage'>,
 ): Promise<void> {
-  const proof = new ArchiveProof(run, backup, { watch: watchFor(backup), isQuiet: true });
+  const proof = new ArchiveProof(run, backup, { watch: watchFor(backup), isStaged: true });
   try {
     await restoration.stage(proof);
   } catch (error) {
