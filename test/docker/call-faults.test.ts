@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { connectDocker } from '../../src/docker/index.ts';
@@ -178,6 +179,33 @@ test('the error of the source of a tar is the one that is told, also when the En
   await expect(patient.docker.writeArchive('c1', '/', source())).rejects.toThrow(/^damaged near its end$/);
   await using early = await fakeEngine((_request, response) => void response.end());
   await expect(early.docker.writeArchive('c1', '/', source())).rejects.toThrow(/^damaged near its end$/);
+});
+
+test('what is written arrives whole, though each chunk is another by the time that the next one is asked for', async () => {
+  const arrived = createHash('sha256');
+  await using engine = await fakeEngine(async (request, response) => {
+    for await (const bytes of request) {
+      arrived.update(bytes);
+      // Slower than the source, so that everything which may wait does.
+      if (Math.random() < 0.02) await sleep(5);
+    }
+    response.end();
+  });
+  const sent = createHash('sha256');
+  let bytes = 0;
+  const source = async function* () {
+    const memory = randomBytes(1_500_000);
+    for (const length of [1, 511, 1_500_000, 524_288, 3, 700_001, ...Array(40).fill(1_000_003)]) {
+      memory.writeUInt32LE(bytes, 0);
+      const chunk = memory.subarray(0, length);
+      sent.update(chunk);
+      bytes += length;
+      yield chunk;
+      memory.fill(0, 0, 4096);
+    }
+  };
+  await engine.docker.writeArchive('c1', '/', source());
+  expect(arrived.digest('hex')).toBe(sent.digest('hex'));
 });
 
 test('an abort while a tar is written lets go of the connection', async () => {
