@@ -54,7 +54,7 @@ function cutting(cut: Cut, when: (event: Event) => boolean, state: 'staged' | 's
 
 export const whileStaging = cutting(
   { request: /^PUT .*\/archive\?path=(%2F|\/)&/, afterBytes: 4096 },
-  (event) => event.type === 'step' && event.message.includes('are good'),
+  (event) => event.type === 'step' && /(is|are) good/.test(event.message),
   'staged',
 );
 export const whileSwapping = cutting({ request: /^GET .*\/json/ }, ({ type }) => type === 'held', 'swapped');
