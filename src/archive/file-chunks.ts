@@ -7,7 +7,13 @@ const chunkBytes = 1024 * 1024;
 export async function* fileChunks(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
   const file = await open(path, 'r');
   let [ahead, current] = [Buffer.allocUnsafeSlow(chunkBytes), Buffer.allocUnsafeSlow(chunkBytes)];
-  let reading = file.read(ahead, 0, chunkBytes, 0);
+  const readAhead = (position: number) => {
+    const reading = file.read(ahead, 0, chunkBytes, position);
+    // It is heard when its turn comes.
+    reading.catch(() => undefined);
+    return reading;
+  };
+  let reading = readAhead(0);
   try {
     for (let position = 0; ; ) {
       const { bytesRead } = await reading;
@@ -15,7 +21,7 @@ export async function* fileChunks(path: string, signal: AbortSignal): AsyncGener
       if (bytesRead === 0) return;
       position += bytesRead;
       [ahead, current] = [current, ahead];
-      reading = file.read(ahead, 0, chunkBytes, position);
+      reading = readAhead(position);
       yield current.subarray(0, bytesRead);
     }
   } finally {

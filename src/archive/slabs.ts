@@ -35,11 +35,16 @@ export function compressedBound(length: number): number {
   return length + (length >> 8) + 1024;
 }
 
+interface Waiting {
+  readonly resolve: (slab: Slab) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** So many slabs and no more: who takes one waits for who gives one back. */
 export class SlabPool {
   readonly #most: number;
   readonly #free: Slab[] = [];
-  readonly #waiting: PromiseWithResolvers<Slab>[] = [];
+  readonly #waiting: Waiting[] = [];
   #made = 0;
   #failure: { readonly error: unknown } | undefined;
 
@@ -53,6 +58,24 @@ export class SlabPool {
     if (free !== undefined || this.#made >= this.#most) return free;
     this.#made += 1;
     return makeSlab();
+  }
+
+  /** Undefined where all are in use for longer than that. */
+  async takeWithin(ms: number): Promise<Slab | undefined> {
+    const free = this.takeFree();
+    if (free !== undefined || this.#failure) return free;
+    const waiting = Promise.withResolvers<Slab | undefined>();
+    this.#waiting.push(waiting);
+    const timer = setTimeout(() => {
+      const index = this.#waiting.indexOf(waiting);
+      if (index >= 0) this.#waiting.splice(index, 1);
+      waiting.resolve(undefined);
+    }, ms);
+    try {
+      return await waiting.promise;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async take(): Promise<Slab> {

@@ -18,6 +18,12 @@ interface InFile {
   readonly length: number;
 }
 
+/**
+ * Milliseconds. A compression that is about as fast as the source is waited for, because a member that goes through the file is
+ * written and read once more, which takes longer than that.
+ */
+const mostWaitMs = 10;
+
 /** In memory first, then in the file: once members wait there, later ones go behind them. */
 export class MemberQueue implements AsyncDisposable {
   readonly #slabs: SlabPool;
@@ -42,7 +48,7 @@ export class MemberQueue implements AsyncDisposable {
   async put(member: Member): Promise<Slab> {
     if (this.#failure) throw this.#failure.error;
     if (this.#directory === undefined) return await this.#keep(member, this.#slabs.take());
-    const free = this.#inFile.length === 0 ? this.#slabs.takeFree() : undefined;
+    const free = this.#inFile.length === 0 ? await this.#slabs.takeWithin(mostWaitMs) : undefined;
     if (free !== undefined) return await this.#keep(member, free);
     await this.#spill(this.#directory, member);
     return member.slab;

@@ -25,6 +25,7 @@ export class GatheredBody extends EventEmitter implements RequestBody {
   #made = 0;
   #current: Buffer | undefined;
   #filled = 0;
+  #hasSent = false;
   #isSending = true;
   #isStopped = false;
   #ended: Promise<void> = Promise.resolve();
@@ -38,7 +39,7 @@ export class GatheredBody extends EventEmitter implements RequestBody {
   }
 
   pipe(request: Writable): void {
-    this.#ended = this.#send(request);
+    if (!this.#isStopped) this.#ended = this.#send(request);
   }
 
   /** The request has its answer: what is left of the source is read, and not sent. Returns when it has ended or failed. */
@@ -81,7 +82,8 @@ export class GatheredBody extends EventEmitter implements RequestBody {
       const length = chunk.copy(this.#current, this.#filled, at);
       at += length;
       this.#filled += length;
-      if (this.#filled === this.#current.length) this.#flush(request);
+      // The first at once, so that the Engine hears of the request.
+      if (this.#filled === this.#current.length || !this.#hasSent) this.#flush(request);
     }
   }
 
@@ -103,6 +105,7 @@ export class GatheredBody extends EventEmitter implements RequestBody {
     const buffer = this.#current;
     if (!buffer || !this.#isSending) return;
     const filled = buffer.subarray(0, this.#filled);
+    this.#hasSent = true;
     this.#current = undefined;
     this.#filled = 0;
     request.write(filled, () => {

@@ -11,8 +11,11 @@ import { readTree } from './read-tree.ts';
 export function readContent(
   path: string,
   form: OldForm | undefined,
-  options: ReadOptions,
+  given: ReadOptions,
 ): AsyncGenerator<Buffer> {
+  if (form === undefined) return readArchive(path, given);
+  // Who makes a tar of what never was one keeps some of it.
+  const options = { ...given, isFleeting: false };
   switch (form) {
     case 'chroma-directory':
       return readTree(readArchive(path, options), { root: 'chroma' });

@@ -57,9 +57,14 @@ export class ArchiveProof implements Content {
     if (finding !== undefined) throw this.#refuse(finding);
   }
 
-  /** What `tar` has thrown, where that was for the archive. */
+  /** What `tar` has thrown because of the archive. */
   get refusal(): PkbackupError | undefined {
     return this.#refusal;
+  }
+
+  /** A reading was broken off, by the archive or by what it lies on. */
+  get hasFailed(): boolean {
+    return this.#error !== undefined;
   }
 
   /** Reads all of it, unless somebody has done so. Throws what a reading threw. */
@@ -130,7 +135,7 @@ class Reading {
     }
     for (const piece of this.#scanner.scan(chunk)) {
       if (piece.type === 'entry') this.#look(piece.entry);
-      this.#watch?.add(piece);
+      if (this.hostile === undefined) this.#watch?.add(piece);
     }
   }
 

@@ -51,6 +51,7 @@ async function stageProving(
     await restoration.stage(proof);
   } catch (error) {
     if (proof.refusal) throw refused(backup, [proof.refusal.message]);
+    if (proof.hasFailed) refuseFindings(run, backup, await inspectProof(run, backup, proof));
     throw error;
   }
   refuseFindings(run, backup, await inspectProof(run, backup, proof));

@@ -327,7 +327,6 @@ function refuseOtherInstance({ store, metadata }: Backup, { project, origin }: C
   );
 }
 
-/** Everything in the archive is read and checked before anything else happens. */
 /** A volume of that kind is not always that of the same instance. */
 function warnOfOtherVolume(run: Run, { store, metadata }: Backup, { volumes }: RestorePlan): void {
   const { volume } = metadata.source;

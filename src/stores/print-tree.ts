@@ -10,7 +10,10 @@ import { TreePrint } from './tree-print.ts';
 const readBytes = 1024 * 1024;
 const turnMs = 20;
 
-/** Nobody else MUST write below `root`. */
+/**
+ * Nobody else MUST write below `root`. Who does so as root in a container can lead the reading elsewhere by a link; all that
+ * comes of it is a fingerprint that is another.
+ */
 export async function printTree(root: string, signal: AbortSignal): Promise<TreePrint> {
   const printer = new Printer(rawOfText(root));
   let turnStartedAt = performance.now();

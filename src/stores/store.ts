@@ -371,13 +371,14 @@ export interface DrillReport extends ContentReport {
   readonly asked: number;
 }
 
-/** Findings are data; an empty list is a pass. */
+/** Looks at the pieces of a tar that somebody else reads. */
 export interface ContentWatch {
   add(piece: TarPiece): void;
   /** After the last piece. */
   report(): ContentReport;
 }
 
+/** Findings are data; an empty list is a pass. */
 export interface ContentReport {
   readonly findings: readonly string[];
   readonly counts: Counts;

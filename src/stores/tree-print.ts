@@ -4,7 +4,7 @@
 // archive has been through): who can write into the volume needs no collision.
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { TarEntry } from '../archive/tar-format.ts';
+import { nothing, type TarEntry } from '../archive/tar-format.ts';
 import { scanTar, type TarPiece } from '../archive/tar-scan.ts';
 
 export class TreePrint {
@@ -13,6 +13,8 @@ export class TreePrint {
   readonly #names = new Sum();
   readonly #contents = new Sum();
   readonly #attributes = new Sum();
+  /** What is no file may have several names, too, and a tar has a link for all but the first: path to what it is a name of. */
+  readonly #others = new Map<string, string>();
   #content: { crc: number; size: number } | undefined;
 
   add(piece: TarPiece): void {
@@ -31,12 +33,18 @@ export class TreePrint {
     if (path === '') return;
     this.entries += 1;
     this.bytes += entry.size;
-    this.#names.add(
-      `${kindOf(entry)} ${path} ${entry.type === 'symlink' ? entry.linkPath?.toString('latin1') : ''}`,
-    );
-    this.#attributes.add(`${path} ${attributesOf(entry)}`);
+    const what = this.#whatIs(entry, path);
+    this.#names.add(`${path} ${what}`);
+    this.#attributes.add(`${path} ${attributesOf(entry, what)}`);
     // Which of several names of one file comes first depends on the order, so content is not tied to a name.
     if (entry.type === 'file') this.#content = { crc: 0, size: entry.size };
+  }
+
+  #whatIs({ type, linkPath = nothing }: TarEntry, path: string): string {
+    if (type === 'link') return this.#others.get(plainPath(linkPath)) ?? 'file';
+    const what = type === 'symlink' ? `symlink ${linkPath.toString('latin1')}` : type;
+    if (type !== 'file' && type !== 'directory') this.#others.set(path, what);
+    return what;
   }
 
   /** MUST be called after the last piece. */
@@ -72,12 +80,9 @@ function plainPath(path: Buffer): string {
   return parts.filter((part) => part !== '' && part !== '.').join('/');
 }
 
-/** The names of a hard-linked file are a file and links to it, or the other way round. */
-const kindOf = ({ type }: TarEntry): string => (type === 'link' ? 'file' : type);
-
 /** The Engine gives whole seconds. The mode of a symlink means nothing. */
-function attributesOf({ type, mode, uid, gid, mtime }: TarEntry): string {
-  return `${type === 'symlink' ? '' : mode} ${uid} ${gid} ${Math.floor(mtime)}`;
+function attributesOf({ mode, uid, gid, mtime }: TarEntry, what: string): string {
+  return `${what.startsWith('symlink') ? '' : mode} ${uid} ${gid} ${Math.floor(mtime)}`;
 }
 
 /** A sum of hashes: the order does not matter, and twice the same is not nothing. */

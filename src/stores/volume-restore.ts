@@ -1,7 +1,7 @@
 // Restoring into a volume: staged inside it while the store runs, swapped by renaming, undone by renaming back. Shared by
 // the stores whose data is a volume. What only a database knows (counts, health) is the store's own.
 import { randomBytes } from 'node:crypto';
-import { basename, dirname, relative } from 'node:path/posix';
+import { basename, dirname, join, relative } from 'node:path/posix';
 import { z } from 'zod';
 import type { TarEntry } from '../archive/tar-format.ts';
 import type { Docker, Helper, PreparedRun } from '../docker/index.ts';
@@ -199,7 +199,8 @@ class StagedRestoration implements VolumeRestoration {
     const hostPath = readsDirectly ? await hostPathFor(docker, helper, place, signal) : undefined;
     this.#compare(staged.print, await this.#printStaged(helper, hostPath));
     await this.#makePart(helper.id);
-    if (hostPath === undefined || !(await flushFileSystem(hostPath)))
+    const stagedPath = hostPath && join(hostPath, relative(mountPoint, this.#stagedPath));
+    if (stagedPath === undefined || !(await flushFileSystem(stagedPath)))
       await runStep(docker, place, 'flush', this.state.id);
     this.#swap = await prepareStep(docker, place, 'swap', this.state.id);
   }

@@ -13,6 +13,13 @@ import { isRoot, makeHostileTree } from '../archive/hostile-tree.ts';
 function hostileTree(): string {
   const root = join(makeTempDir(), 'tree');
   makeHostileTree(root);
+  // Whoever comes first, by whatever order, has the symlink, and the other one a link.
+  for (const name of ['a', 'm', 'z']) fs.mkdirSync(join(root, name));
+  if (process.platform !== 'linux') return root;
+  fs.symlinkSync('leads somewhere', join(root, 'm/first'));
+  fs.linkSync(join(root, 'm/first'), join(root, 'a/second'));
+  fs.linkSync(join(root, 'm/first'), join(root, 'z/third'));
+  fs.linkSync(join(root, 'fifo'), join(root, 'a/fifo-too'));
   return root;
 }
 
@@ -25,7 +32,9 @@ async function* reversed(tar: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     if (piece.type === 'entry') all.push({ entry: { ...piece, raw: Buffer.from(piece.raw) }, data: [] });
     else all.at(-1)?.data.push(Buffer.from(piece.bytes));
   }
-  for (const { entry, data } of all.toReversed()) {
+  const isLink = ({ entry }: (typeof all)[number]) => entry.entry.type === 'link';
+  // Not the links: what they lead to comes before them in any tar.
+  for (const { entry, data } of [...all.filter((one) => !isLink(one)).toReversed(), ...all.filter(isLink)]) {
     yield encodeEntry(entry.entry);
     yield* data;
     yield padding(entry.entry.size);
