@@ -4,6 +4,7 @@
 import fs, { constants, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { systemCodeOf } from '../errors.ts';
+import type { Arena } from './reused-memory.ts';
 
 export const smallFileBytes = 64 * 1024;
 /** Never follows a link that took a file's place, never waits for the other end of a fifo that did. */
@@ -11,7 +12,7 @@ export const readFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (con
 
 export interface FoundEntry {
   readonly stats: Stats;
-  /** The content of a small file; as long as `stats` says. */
+  /** The content of a small file, in the arena; as long as `stats` says. */
   readonly data?: Buffer;
   readonly linkPath?: Buffer;
   readonly hasChanged: boolean;
@@ -23,27 +24,32 @@ export type EntryKind = Pick<Stats, 'isDirectory' | 'isFile' | 'isSymbolicLink' 
 /** Whether the entry is wanted at all; an unwanted one is not opened. */
 type Wants = (kind: EntryKind) => boolean;
 
-/** The directory says that it is a file, which saves a look; whether it still is one is seen when it is open. */
-export function findFileSync(path: Path, kind: EntryKind, wants: Wants): FoundEntry | undefined {
-  if (!wants(kind)) return undefined;
-  const file = tryOpenSync(path);
-  return file === undefined ? findEntrySync(path, wants) : readOpenSync(file);
+interface How {
+  readonly wants: Wants;
+  readonly memory: Arena;
 }
 
-export function findEntrySync(path: Path, wants: Wants): FoundEntry | undefined {
+/** The directory says that it is a file, which saves a look; whether it still is one is seen when it is open. */
+export function findFileSync(path: Path, kind: EntryKind, how: How): FoundEntry | undefined {
+  if (!how.wants(kind)) return undefined;
+  const file = tryOpenSync(path);
+  return file === undefined ? findEntrySync(path, how) : readOpenSync(file, how.memory);
+}
+
+export function findEntrySync(path: Path, how: How): FoundEntry | undefined {
   const stats = fs.lstatSync(path);
-  if (!wants(stats)) return undefined;
+  if (!how.wants(stats)) return undefined;
   if (stats.isSymbolicLink()) return symlink(stats, fs.readlinkSync(path, 'buffer'));
   if (!isSmallFile(stats)) return { stats, hasChanged: false };
   const file = openSync(path);
-  return file === undefined ? findEntrySync(path, wants) : readOpenSync(file);
+  return file === undefined ? findEntrySync(path, how) : readOpenSync(file, how.memory);
 }
 
-function readOpenSync(file: number): FoundEntry {
+function readOpenSync(file: number, memory: Arena): FoundEntry {
   try {
     const before = fs.fstatSync(file);
     if (!isSmallFile(before)) return { stats: before, hasChanged: !before.isFile() };
-    const buffer = Buffer.allocUnsafe(before.size);
+    const buffer = memory.take(before.size);
     let length = 0;
     while (length < buffer.length) {
       const count = fs.readSync(file, buffer, length, buffer.length - length, length);
@@ -56,17 +62,17 @@ function readOpenSync(file: number): FoundEntry {
   }
 }
 
-export async function findEntry(path: Path, wants: Wants): Promise<FoundEntry | undefined> {
+export async function findEntry(path: Path, how: How): Promise<FoundEntry | undefined> {
   const stats = await fs.promises.lstat(path);
-  if (!wants(stats)) return undefined;
+  if (!how.wants(stats)) return undefined;
   if (stats.isSymbolicLink()) return symlink(stats, await fs.promises.readlink(path, 'buffer'));
   if (!isSmallFile(stats)) return { stats, hasChanged: false };
   const file = await open(path, readFlags).catch(unlessReplaced);
-  if (!file) return findEntry(path, wants);
+  if (!file) return findEntry(path, how);
   try {
     const before = await file.stat();
     if (!isSmallFile(before)) return { stats: before, hasChanged: !before.isFile() };
-    const buffer = Buffer.allocUnsafe(before.size);
+    const buffer = how.memory.take(before.size);
     let length = 0;
     while (length < buffer.length) {
       const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);

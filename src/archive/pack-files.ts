@@ -1,6 +1,13 @@
 // Single files of this host as a tar, for stores whose backup is a file or a few: dumps, copies of databases.
 import { PkbackupError } from '../errors.ts';
-import { type Attributes, cannotRead, entryOf, openLargeFile } from './pack-parts.ts';
+import {
+  type Attributes,
+  cannotRead,
+  entryOf,
+  makeReadMemory,
+  openLargeFile,
+  type ReadMemory,
+} from './pack-parts.ts';
 import { encodeEntry, endOfArchive } from './tar-format.ts';
 
 export interface FileToPack {
@@ -11,17 +18,18 @@ export interface FileToPack {
   readonly attributes?: Attributes;
 }
 
-/** The files, in the order given. They MUST NOT change meanwhile: throws `backup_failed` where one does. */
+/** The files, in the order given; each chunk is good until the next. They MUST NOT change meanwhile: throws `backup_failed` where one does. */
 export async function* packFiles(
   files: readonly FileToPack[],
   options: { signal: AbortSignal },
 ): AsyncGenerator<Buffer> {
-  for (const file of files) yield* packFile(file, options.signal);
+  const memory = makeReadMemory();
+  for (const file of files) yield* packFile(file, memory, options.signal);
   yield endOfArchive;
 }
 
-async function* packFile(file: FileToPack, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const content = await openLargeFile(file.path, signal).catch((error) => {
+async function* packFile(file: FileToPack, memory: ReadMemory, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const content = await openLargeFile(file.path, memory, signal).catch((error) => {
     throw cannotRead(file.path, error);
   });
   try {

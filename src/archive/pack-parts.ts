@@ -3,33 +3,38 @@
 import fs, { type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { PkbackupError, systemCodeOf } from '../errors.ts';
-import { type EntryKind, isChanged, readFlags } from './find-entry.ts';
-import { padding, type TarEntry, type TarEntryType } from './tar-format.ts';
+import { type EntryKind, isChanged, readFlags, smallFileBytes } from './find-entry.ts';
+import { reusedBuffer } from './reused-memory.ts';
+import { nothing, padding, type TarEntry, type TarEntryType } from './tar-format.ts';
 
 const chunkBytes = 256 * 1024;
 const readBytes = 1024 * 1024;
 
-/** Gathers headers and small files, because a step of the pipeline per file is dear. */
+/** Gathers headers and small files, because a step of the pipeline per file is dear. What it gives is good until the next. */
 export class ChunkBuilder {
-  #parts: Buffer[] = [];
-  #bytes = 0;
+  readonly #memory = reusedBuffer(chunkBytes + 2 * smallFileBytes);
+  #filled = 0;
+  /** What did not fit any more. */
+  #rest: Buffer[] = [];
 
   get isFull(): boolean {
-    return this.#bytes >= chunkBytes;
+    return this.#filled >= chunkBytes || this.#rest.length > 0;
   }
 
   add(...parts: Buffer[]): void {
     for (const part of parts) {
-      this.#parts.push(part);
-      this.#bytes += part.length;
+      const isFitting = this.#rest.length === 0 && this.#filled + part.length <= this.#memory.length;
+      if (isFitting) this.#filled += part.copy(this.#memory, this.#filled);
+      else this.#rest.push(Buffer.from(part));
     }
   }
 
   *flush(): Generator<Buffer> {
-    if (this.#bytes === 0) return;
-    yield Buffer.concat(this.#parts, this.#bytes);
-    this.#parts = [];
-    this.#bytes = 0;
+    if (this.#filled > 0) yield this.#memory.subarray(0, this.#filled);
+    this.#filled = 0;
+    const rest = this.#rest;
+    this.#rest = [];
+    yield* rest;
   }
 }
 
@@ -90,8 +95,17 @@ export interface LargeFile {
   close(): Promise<void>;
 }
 
+/** In which large files are read, one after the other: each chunk is good until the next. */
+export type ReadMemory = readonly [Buffer, Buffer];
+
+export const makeReadMemory = (): ReadMemory => [reusedBuffer(readBytes), reusedBuffer(readBytes)];
+
 /** Opens a file to be read in the size that it has now; throws as `open` does. */
-export async function openLargeFile(path: string | Buffer, signal: AbortSignal): Promise<LargeFile> {
+export async function openLargeFile(
+  path: string | Buffer,
+  memory: ReadMemory,
+  signal: AbortSignal,
+): Promise<LargeFile> {
   const file = await open(path, readFlags);
   const stats = await file.stat();
   if (!stats.isFile()) {
@@ -105,14 +119,16 @@ export async function openLargeFile(path: string | Buffer, signal: AbortSignal):
     close: () => file.close(),
     async *chunks() {
       let missing = stats.size;
-      let ahead = read(file, 0, missing);
+      let [current, next] = memory;
+      let ahead = read(file, current, 0, missing);
       try {
         while (missing > 0) {
           signal.throwIfAborted();
           const chunk = await ahead;
           if (chunk.length === 0) break;
           missing -= chunk.length;
-          ahead = read(file, stats.size - missing, missing);
+          [current, next] = [next, current];
+          ahead = read(file, current, stats.size - missing, missing);
           yield chunk;
         }
       } finally {
@@ -128,11 +144,10 @@ export async function openLargeFile(path: string | Buffer, signal: AbortSignal):
   };
 }
 
-async function read(file: FileHandle, position: number, missing: number): Promise<Buffer> {
-  if (missing === 0) return Buffer.alloc(0);
-  const buffer = Buffer.allocUnsafe(Math.min(readBytes, missing));
-  const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
-  return buffer.subarray(0, bytesRead);
+async function read(file: FileHandle, into: Buffer, position: number, missing: number): Promise<Buffer> {
+  if (missing === 0) return nothing;
+  const { bytesRead } = await file.read(into, 0, Math.min(into.length, missing), position);
+  return into.subarray(0, bytesRead);
 }
 
 function* zeros(length: number): Generator<Buffer> {

@@ -6,9 +6,25 @@
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { systemCodeOf } from '../errors.ts';
-import { type EntryKind, type FoundEntry, findEntry, findEntrySync, findFileSync } from './find-entry.ts';
-import { ChunkBuilder, cannotRead, entryOf, LinkFinder, openLargeFile, typeOf } from './pack-parts.ts';
+import {
+  type EntryKind,
+  type FoundEntry,
+  findEntry,
+  findEntrySync,
+  findFileSync,
+  smallFileBytes,
+} from './find-entry.ts';
+import {
+  ChunkBuilder,
+  cannotRead,
+  entryOf,
+  LinkFinder,
+  makeReadMemory,
+  openLargeFile,
+  typeOf,
+} from './pack-parts.ts';
 import { bytesOf, pathOf, type RawName, rawEncoding, rawOfText, textOf } from './raw-name.ts';
+import { Arena } from './reused-memory.ts';
 import { encodeEntry, endOfArchive, padding } from './tar-format.ts';
 
 /**
@@ -45,7 +61,7 @@ const batchEntries = 64;
 const slowBatchMs = 20;
 const batchesAfterSlowOne = 16;
 
-/** The content of `root` at `./`, the entry of `root` itself first. Throws `backup_failed` naming what cannot be read. */
+/** The content of `root` at `./`, the entry of `root` itself first; each chunk is good until the next. Throws `backup_failed` naming what cannot be read. */
 export async function* packTree(root: string, options: PackOptions): AsyncGenerator<Buffer> {
   yield* new TreePacker(rawOfText(root), options).chunks();
 }
@@ -55,6 +71,9 @@ class TreePacker {
   readonly #options: PackOptions;
   readonly #out = new ChunkBuilder();
   readonly #links = new LinkFinder();
+  /** Of the small files of a batch. */
+  readonly #memory = new Arena(batchEntries * smallFileBytes);
+  readonly #readMemory = makeReadMemory();
   #slowBatchesLeft = 0;
 
   constructor(root: RawName, options: PackOptions) {
@@ -96,14 +115,15 @@ class TreePacker {
     for (let at = 0; at < names.length; at += batchEntries) {
       this.#options.signal.throwIfAborted();
       const batch = names.slice(at, at + batchEntries);
+      this.#memory.reset();
       for (const [index, found] of (await this.#find(directory, batch)).entries()) {
         const name = batch[index]?.name;
         if (!found || name === undefined) continue;
         if (found.stats.isDirectory()) within.push(this.#directoryIn(directory, name, found.stats));
         else if (this.#isLarge(found)) yield* this.#putLargeFile(directory, name);
         else this.#put(directory, name, found);
+        if (this.#out.isFull) yield* this.#out.flush();
       }
-      if (this.#out.isFull) yield* this.#out.flush();
     }
   }
 
@@ -128,9 +148,9 @@ class TreePacker {
   #findQuickly(directory: Directory, entry: Dirent): FoundEntry | undefined {
     const { name } = entry;
     const path = pathOf(`${directory.path}/${name}`);
-    const wants = this.#wantsIn(directory, name);
+    const how = this.#howIn(directory, name);
     try {
-      return entry.isFile() ? findFileSync(path, entry, wants) : findEntrySync(path, wants);
+      return entry.isFile() ? findFileSync(path, entry, how) : findEntrySync(path, how);
     } catch (error) {
       return this.#unlessGone(directory, name, error);
     }
@@ -138,10 +158,14 @@ class TreePacker {
 
   async #findSlowly(directory: Directory, name: RawName): Promise<FoundEntry | undefined> {
     try {
-      return await findEntry(pathOf(`${directory.path}/${name}`), this.#wantsIn(directory, name));
+      return await findEntry(pathOf(`${directory.path}/${name}`), this.#howIn(directory, name));
     } catch (error) {
       return this.#unlessGone(directory, name, error);
     }
+  }
+
+  #howIn(directory: Directory, name: RawName) {
+    return { wants: this.#wantsIn(directory, name), memory: this.#memory };
   }
 
   #wantsIn(directory: Directory, name: RawName): (kind: EntryKind) => boolean {
@@ -203,7 +227,7 @@ class TreePacker {
   async *#putLargeFile(directory: Directory, name: RawName): AsyncGenerator<Buffer> {
     const relative = `${directory.relative}${name}`;
     const path = pathOf(`${directory.path}/${name}`);
-    const file = await openLargeFile(path, this.#options.signal).catch((error) =>
+    const file = await openLargeFile(path, this.#readMemory, this.#options.signal).catch((error) =>
       this.#unlessGone(directory, name, error),
     );
     if (!file) return;

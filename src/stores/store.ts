@@ -241,8 +241,8 @@ export interface Snapshot {
   /** The moment that the bytes show. */
   readonly pinnedAt: Date;
   /**
-   * The content as an uncompressed tar, to be read once. MUST throw unless every byte arrived; MUST end with the
-   * end-of-archive blocks. When it has ended nothing is read from the store any more.
+   * The content as an uncompressed tar, to be read once; each chunk is good until the next is asked for. MUST throw unless
+   * every byte arrived; MUST end with the end-of-archive blocks. When it has ended nothing is read from the store any more.
    */
   readonly tar: AsyncIterable<Buffer>;
   /** Entries that are not to be saved; looked at for each entry of `tar`. */

@@ -31,7 +31,8 @@ export function runAsNobody(directory: string, program: string): string {
 
 export async function gather(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
   const all: Buffer[] = [];
-  for await (const chunk of chunks) all.push(chunk);
+  // Each is good until the next one is asked for.
+  for await (const chunk of chunks) all.push(Buffer.from(chunk));
   return Buffer.concat(all);
 }
 

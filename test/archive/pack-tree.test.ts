@@ -76,7 +76,7 @@ describe('packTree', () => {
     for await (const chunk of packTree(root, { signal: never(), onChanged })) {
       if (chunks.length === 2) fs.appendFileSync(join(root, 'grows'), 'more');
       if (chunks.length === 7) fs.truncateSync(join(root, 'shrinks'), 2 * 1024 * 1024 + 5);
-      chunks.push(chunk);
+      chunks.push(Buffer.from(chunk));
     }
     expect(notes).toEqual([
       ['grows', 'grown'],
