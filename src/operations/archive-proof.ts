@@ -62,9 +62,9 @@ export class ArchiveProof implements Content {
     return this.#refusal;
   }
 
-  /** A reading was broken off, by the archive or by what it lies on. */
-  get hasFailed(): boolean {
-    return this.#error !== undefined;
+  /** A reading has come to its end, or was broken off by the archive or by what it lies on. */
+  get isRead(): boolean {
+    return this.#proof !== undefined || this.#error !== undefined;
   }
 
   /** Reads all of it, unless somebody has done so. Throws what a reading threw. */

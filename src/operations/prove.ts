@@ -51,7 +51,8 @@ async function stageProving(
     await restoration.stage(proof);
   } catch (error) {
     if (proof.refusal) throw refused(backup, [proof.refusal.message]);
-    if (proof.hasFailed) refuseFindings(run, backup, await inspectProof(run, backup, proof));
+    // What the archive is makes it fail, rather than the other way round.
+    if (proof.isRead) refuseFindings(run, backup, await inspectProof(run, backup, proof));
     throw error;
   }
   refuseFindings(run, backup, await inspectProof(run, backup, proof));

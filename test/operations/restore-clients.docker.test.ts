@@ -1,18 +1,19 @@
 // Clients of a store stand still while a restore swaps its data, and run again after it has proved itself, in the order in
 // which they depend on each other: also after a failure, and after a crash.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import Dockerode from 'dockerode';
 import { execa } from 'execa';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { ConfiguredStore } from '../../src/config/types.ts';
+import { connectDocker } from '../../src/docker/index.ts';
 import { backup } from '../../src/operations/backup.ts';
 import { type ConfirmedPlan, restore } from '../../src/operations/restore.ts';
+import { prepareStep } from '../../src/stores/volume-steps.ts';
 import { cleanEnvironment, makeDirectory, pkbackup, shim } from '../cli/program.ts';
 import {
   containerOf,
@@ -33,7 +34,6 @@ const sleeps = 'trap exit TERM; while :; do sleep 0.1; done';
 const ms = 1_000_000;
 /** So that a swap takes seconds. */
 const many = 1500;
-const engine = new Dockerode();
 
 interface Stack {
   readonly project: string;
@@ -343,7 +343,7 @@ test('after a power failure in the middle of the swap nobody is started on a mix
   for (const pid of await killedWhileHeld(cwd)) kill(pid);
   const started = [db, api, web].map(async (id) => (await stateOf(id)).status);
   expect(await Promise.all(started)).toEqual(['exited', 'exited', 'exited']);
-  await breakOffSwap(volume);
+  await breakOffSwap(cwd, volume);
   const listed = await pkbackup(['list', '--quiet'], { cwd, env: liveDocker });
   expect(listed.stderr).toContain('undid the restore of');
   for (const id of [db, api, web]) await untilHealthy(id);
@@ -353,15 +353,18 @@ test('after a power failure in the middle of the swap nobody is started on a mix
   expect(readdirSync(join(cwd, 'backups', '.pkbackup', 'journal'))).toEqual([]);
 });
 
-/** The step that was ready to swap runs, and is killed half-way. */
-async function breakOffSwap(volume: string): Promise<void> {
-  const filters = { label: ['pkbackup.helper=1'], volume: [volume] };
-  const helpers = await engine.listContainers({ all: true, filters });
-  const swap = helpers.find(({ Command }) => Command.includes(' sh swap '));
-  if (!swap) throw new Error('nothing was ready to swap');
-  await containerOf(swap.Id).start();
+/** The step that comes next runs, and is killed half-way. That of the dead process may be swept already by any command. */
+async function breakOffSwap(cwd: string, volume: string): Promise<void> {
+  const journal = join(cwd, 'backups', '.pkbackup', 'journal');
+  const name = readdirSync(journal).find((each) => each.endsWith('.restore.json')) ?? '';
+  const { state } = JSON.parse(readFileSync(join(journal, name), 'utf8'));
+  const docker = await connectDocker(liveDocker);
+  const [container] = await docker.containersOf(volume);
+  const place = { source: volume, directory: '', images: [container?.imageId ?? ''] };
+  const swap = await prepareStep(docker, place, 'swap', state.id);
+  await containerOf(swap.id).start();
   await sleep(400);
-  await containerOf(swap.Id).kill();
+  await containerOf(swap.id).kill();
   const there = Number(await inVolume(volume, 'ls /v | wc -l'));
   expect(there).toBeGreaterThan(0);
   expect(there).toBeLessThan(many);
