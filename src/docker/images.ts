@@ -45,11 +45,14 @@ export async function imageIfThere(
   }
 }
 
-/** The smallest first. */
+/** The smallest first. Those of nothing, which are made for one helper, come and go, and are not among them. */
 export async function listImages(engine: Engine, options?: CallOptions): Promise<Image[]> {
   const { json } = await engine.call({ method: 'GET', path: '/images/json', act: 'list images' }, options);
   if (!Array.isArray(json)) throw new PkbackupError('failed', 'list images: Docker answered without a list');
-  return json.map((raw) => parseImage(raw as RawImage)).toSorted((a, b) => a.sizeBytes - b.sizeBytes);
+  const images = json.map((raw) => parseImage(raw as RawImage));
+  return images
+    .filter(({ labels }) => labels[helperLabel] === undefined)
+    .toSorted((a, b) => a.sizeBytes - b.sizeBytes);
 }
 
 /** Makes an image with nothing in it, for helpers on a machine that has none; gives its id. Remove it afterwards. */

@@ -236,6 +236,9 @@ test('where the machine has no image, an empty one will do for reading and writi
   const real = await docker();
   const volume = await makeVolume();
   const image = await real.makeEmptyImage();
+  // Nobody else takes it for one that stays.
+  expect(await real.image(image)).toMatchObject({ id: image });
+  expect((await real.images()).map(({ id }) => id)).not.toContain(image);
   {
     await using helper = await real.createHelper({
       image,
