@@ -1,4 +1,5 @@
 // pkbackup backup: several stores in one run, beside each other, as one set. One failed store does not stop the others.
+import { keepHeapSmall } from '../archive/small-heap.ts';
 import type { ConfiguredStore } from '../config/types.ts';
 import { messageOf, type PkbackupError } from '../errors.ts';
 import type { Backup, Manifest } from '../repository/index.ts';
@@ -52,6 +53,7 @@ export type StoreResult =
 const defaultParallel = 2;
 
 export async function backup(run: Run, options: BackupOptions): Promise<BackupResult> {
+  keepHeapSmall();
   const startedAt = new Date();
   const setId = newSetId(startedAt);
   const { stores: wanted, parallel = defaultParallel } = options;
