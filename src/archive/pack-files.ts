@@ -18,7 +18,10 @@ export interface FileToPack {
   readonly attributes?: Attributes;
 }
 
-/** The files, in the order given; each chunk is good until the next. They MUST NOT change meanwhile: throws `backup_failed` where one does. */
+/**
+ * The files, in the order given; each chunk is good until the next. They MUST NOT change meanwhile: throws `backup_failed`
+ * where one does.
+ */
 export async function* packFiles(
   files: readonly FileToPack[],
   options: { signal: AbortSignal },

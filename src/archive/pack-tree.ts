@@ -61,7 +61,10 @@ const batchEntries = 64;
 const slowBatchMs = 20;
 const batchesAfterSlowOne = 16;
 
-/** The content of `root` at `./`, the entry of `root` itself first; each chunk is good until the next. Throws `backup_failed` naming what cannot be read. */
+/**
+ * The content of `root` at `./`, the entry of `root` itself first; each chunk is good until the next. Throws `backup_failed`
+ * naming what cannot be read.
+ */
 export async function* packTree(root: string, options: PackOptions): AsyncGenerator<Buffer> {
   yield* new TreePacker(rawOfText(root), options).chunks();
 }

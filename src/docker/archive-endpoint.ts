@@ -3,7 +3,7 @@
 // cut tar comes with it and is taken with it, so callers compare entries and sizes themselves.
 
 import { PkbackupError } from '../errors.ts';
-import { type CallOptions, reasonOf, tooSlow, watchIdle } from './deadline.ts';
+import { type CallOptions, orAborted, tooSlow, watchIdle } from './deadline.ts';
 import type { Engine } from './engine.ts';
 import { hasStatus } from './engine-errors.ts';
 import { readStream } from './read-stream.ts';
@@ -59,8 +59,7 @@ export interface WriteOptions {
 }
 
 /**
- * Each chunk of `tar` is needed only until the next one is asked for.
- * Unpacks a tar into the directory `path`, which must be there. Ends when the Engine has taken it and the source has
+ * Unpacks a tar into the directory `path`, which must be there; each chunk is needed only until the next. Ends when the Engine has taken it and the source has
  * ended without an error. What was written before a failure stays.
  */
 export async function writeArchive(
@@ -83,24 +82,11 @@ export async function writeArchive(
     await orAborted(body.readRest(), signal);
     if (body.error !== undefined) throw body.error;
   } catch (error) {
-    if (body.error !== undefined) throw body.error;
-    throw error;
+    throw body.error ?? error;
   } finally {
     body.stop();
   }
   if (!body.hasEnded) throw new PkbackupError('failed', `${act}: Docker took only a part`);
-}
-
-async function orAborted(ended: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(reasonOf(signal));
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    await Promise.race([ended, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
 interface StatHeader {

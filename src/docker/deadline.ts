@@ -58,6 +58,20 @@ export function reasonOf(signal: AbortSignal | undefined): PkbackupError {
     : new PkbackupError('interrupted', 'interrupted', { cause: reason });
 }
 
+/** Until `waited` has come about; throws the reason of an abort as soon as there is one. */
+export async function orAborted(waited: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  const onAbort = () => aborted.resolve();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    throwIfAborted(signal);
+    await Promise.race([waited, aborted.promise]);
+    throwIfAborted(signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw reasonOf(signal);
 }

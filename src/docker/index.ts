@@ -2,7 +2,7 @@ export type { PathStat } from './archive-endpoint.ts';
 export type { Container, ContainerState, Mount, PublishedPort } from './container.ts';
 export { asideLabel, composeProject, composeService, isHelper, isUp, ownLabels } from './container.ts';
 export type { CallOptions } from './deadline.ts';
-export { reasonOf, sleep, throwIfAborted } from './deadline.ts';
+export { orAborted, reasonOf, sleep, throwIfAborted } from './deadline.ts';
 export { type ConnectOptions, connectDocker, type Docker } from './docker.ts';
 export type { Environment } from './endpoint.ts';
 export { EngineStatusError, hasStatus } from './engine-errors.ts';

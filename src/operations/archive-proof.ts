@@ -100,7 +100,6 @@ export class ArchiveProof implements Content {
       this.#proof = reading.end();
     } catch (error) {
       this.#error ??= error;
-      if (error instanceof PkbackupError && error.code === 'bad_backup') this.#refusal = error;
       throw error;
     }
   }

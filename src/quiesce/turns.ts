@@ -1,6 +1,6 @@
 // Two stores of one run may use the same container: they hold it one after the other. What another process holds is seen by
 // the plan; within this one, a container that is held for one store would look to the next as if somebody else had stopped it.
-import { throwIfAborted } from '../docker/index.ts';
+import { orAborted } from '../docker/index.ts';
 
 export interface Turn {
   /** How many were taken of these containers before. */
@@ -22,7 +22,7 @@ export const isAnyTaken = (ids: readonly string[]): boolean => ids.some((id) => 
 /** All at once or none, so that two never wait for each other. */
 export async function takeTurn(ids: readonly string[], signal: AbortSignal): Promise<Turn> {
   for (let id = ids.find((each) => taken.has(each)); id; id = ids.find((each) => taken.has(each))) {
-    await ended(taken.get(id), signal);
+    await orAborted(taken.get(id), signal);
   }
   const earlier = turnsTaken(ids);
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -37,17 +37,4 @@ export async function takeTurn(ids: readonly string[], signal: AbortSignal): Pro
       resolve();
     },
   };
-}
-
-async function ended(turn: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<void>();
-  const onAbort = () => aborted.resolve();
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    throwIfAborted(signal);
-    await Promise.race([turn, aborted.promise]);
-    throwIfAborted(signal);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

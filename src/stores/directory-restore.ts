@@ -19,6 +19,7 @@ import { flushFileSystem, makeFifo } from './host-tools.ts';
 import { holdersText, holdersWithin } from './open-files.ts';
 import { ownPathsIn, wouldMoveRepository } from './own-repository.ts';
 import { patternSchema, type Skip, skipOf } from './patterns.ts';
+import { stagingProgress } from './staging-progress.ts';
 import type {
   BackupFacts,
   Content,
@@ -211,7 +212,7 @@ export class DirectoryRestoration implements Restoration {
   }
 
   async #extract(content: Content): Promise<void> {
-    const { signal, emit, store } = this.#context;
+    const { signal } = this.#context;
     const { rawSizeBytes: totalBytes } = this.#backup;
     const lost = new Map<ExtractNote, number>();
     let hasRoot = false;
@@ -228,14 +229,7 @@ export class DirectoryRestoration implements Restoration {
         return true;
       },
       onNote: (_, what) => lost.set(what, (lost.get(what) ?? 0) + 1),
-      onProgress: (doneBytes) =>
-        emit({
-          type: 'progress',
-          store,
-          phase: 'staging',
-          doneBytes,
-          ...(totalBytes === undefined ? {} : { totalBytes }),
-        }),
+      onProgress: stagingProgress(this.#context, totalBytes),
     });
     this.#counts = { files, directories };
     for (const [what, count] of lost) this.#warn(`${count} ${noteTexts[what]}`);

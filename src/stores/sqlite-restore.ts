@@ -17,6 +17,7 @@ import { holdersOfFile, holdersText } from './open-files.ts';
 import { inspectDatabase, SqliteError, tryExclusive } from './sqlite-database.ts';
 import { sidecarSuffixes, sizeOf } from './sqlite-file.ts';
 import { findDatabaseIn, type SqliteTarget, takeSnapshot } from './sqlite-snapshot.ts';
+import { stagingProgress } from './staging-progress.ts';
 import type {
   BackupFacts,
   Content,
@@ -126,17 +127,15 @@ class SqliteRestoration implements Restoration {
   }
 
   async stage(content: Content): Promise<void> {
-    const { signal, emit, store } = this.#context;
+    const { signal } = this.#context;
     const { rawSizeBytes } = this.#backup;
-    const totalBytes = rawSizeBytes === undefined ? {} : { totalBytes: rawSizeBytes };
     try {
       await this.#swap.prepare();
       const extracted = join(this.#workDir, 'extracted');
       await extractTree(content.tar(), extracted, {
         signal,
         ...(rawSizeBytes === undefined ? {} : { limitBytes: rawSizeBytes }),
-        onProgress: (doneBytes) =>
-          emit({ type: 'progress', store, phase: 'staging', doneBytes, ...totalBytes }),
+        onProgress: stagingProgress(this.#context, rawSizeBytes),
       });
       const staged = join(this.#swap.stagedDir, this.#name);
       await mkdir(this.#swap.stagedDir, { mode: 0o700 });

@@ -12,6 +12,7 @@ import { flushFileSystem } from './host-tools.ts';
 import { wouldMoveRepository } from './own-repository.ts';
 import { printTree } from './print-tree.ts';
 import { directoryEntry, type PieceWatcher, type StagedTar, stageBelow } from './staged-tar.ts';
+import { stagingProgress } from './staging-progress.ts';
 import type {
   Content,
   Restoration,
@@ -207,20 +208,11 @@ class StagedRestoration implements VolumeRestoration {
 
   #stageBelow(content: Content, isCaseSensitive: boolean): StagedTar {
     const { context, watcher, limitBytes } = this.#options;
-    const { emit, store } = context;
-    const { neededBytes: totalBytes } = this.plan;
     return stageBelow(this.#stagedPath, content.tar(), {
       isCaseSensitive,
       watcher,
       limitBytes,
-      onBytes: (doneBytes) =>
-        emit({
-          type: 'progress',
-          store,
-          phase: 'staging',
-          doneBytes,
-          ...(totalBytes === undefined ? {} : { totalBytes }),
-        }),
+      onBytes: stagingProgress(context, this.plan.neededBytes),
     });
   }
 
