@@ -174,11 +174,24 @@ describe('what cron is told', () => {
 });
 
 describe('what launchd is told', () => {
+  /** Undefined where it cannot be said because it would be too much. */
+  function sayable(schedule: Schedule): ReturnType<typeof intervalsOf> | undefined {
+    try {
+      return intervalsOf(schedule);
+    } catch (error) {
+      const [, count] = /it would take (\d+) entries, and 500 are the most$/.exec(String(error)) ?? [];
+      if (count === undefined) throw error;
+      expect(Number(count)).toBeGreaterThan(500);
+      return undefined;
+    }
+  }
+
   it('names the moments of any schedule that it can say', () => {
     fc.assert(
       fc.property(expressions(false), (expression) => {
         const schedule = scheduleOf(expression);
-        const intervals = intervalsOf(schedule);
+        const intervals = sayable(schedule);
+        fc.pre(intervals !== undefined);
         const keys = {
           Month: 'month',
           Day: 'date',
