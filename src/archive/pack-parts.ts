@@ -46,6 +46,9 @@ export function typeOf(kind: EntryKind): TarEntryType | undefined {
   return kind.isFIFO() ? 'fifo' : undefined;
 }
 
+/** Those alone have capabilities (`security.capability`), which Node cannot read. */
+export const isProgram = (stats: Stats): boolean => stats.isFile() && (stats.mode & 0o111) !== 0;
+
 export interface Attributes {
   readonly mode: number;
   readonly uid: number;

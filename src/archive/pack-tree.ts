@@ -18,6 +18,7 @@ import {
   ChunkBuilder,
   cannotRead,
   entryOf,
+  isProgram,
   LinkFinder,
   makeReadMemory,
   openLargeFile,
@@ -25,7 +26,7 @@ import {
 } from './pack-parts.ts';
 import { bytesOf, pathOf, type RawName, rawEncoding, rawOfText, textOf } from './raw-name.ts';
 import { Arena } from './reused-memory.ts';
-import { encodeEntry, endOfArchive, padding } from './tar-format.ts';
+import { encodeEntry, endOfArchive, padding, type TarEntry } from './tar-format.ts';
 
 /**
  * `shrunk`: filled up with zeros. `grown` and `changed`: saved as it was read. `vanished`, `socket` and `device`: left
@@ -41,6 +42,8 @@ export interface PackOptions {
   readonly skip?: (relativePath: string, isDirectory: boolean) => boolean | 'descend';
   readonly signal: AbortSignal;
   readonly onChanged?: (path: string, what: PackNote) => void;
+  /** What Node cannot read of a program: its pax records. The path is relative, with `/`. */
+  readonly paxOf?: (relativePath: Buffer) => Promise<TarEntry['pax']>;
   /** Called for each entry that goes into the tar, `root` itself excepted. */
   readonly onEntry?: (isDirectory: boolean) => void;
 }
@@ -124,7 +127,8 @@ class TreePacker {
         if (!found || name === undefined) continue;
         if (found.stats.isDirectory()) within.push(this.#directoryIn(directory, name, found.stats));
         else if (this.#isLarge(found)) yield* this.#putLargeFile(directory, name);
-        else this.#put(directory, name, found);
+        else if (!this.#asksPax(found.stats)) this.#put(directory, name, found);
+        else this.#put(directory, name, found, await this.#paxOf(directory, name));
         if (this.#out.isFull) yield* this.#out.flush();
       }
     }
@@ -208,16 +212,26 @@ class TreePacker {
   }
 
   /** An entry whose data, if any, is in hand. */
-  #put(directory: Directory, name: RawName, found: FoundEntry): void {
+  #put(directory: Directory, name: RawName, found: FoundEntry, pax?: TarEntry['pax']): void {
     const relative = `${directory.relative}${name}`;
     const type = typeOf(found.stats);
     if (!type) return;
     this.#putDirectory(directory);
     this.#options.onEntry?.(false);
     if (this.#putLink(directory, name, found.stats)) return;
-    this.#out.add(encodeEntry(entryOf(bytesOf(`./${relative}`), type, found.stats, found.linkPath)));
+    const entry = entryOf(bytesOf(`./${relative}`), type, found.stats, found.linkPath);
+    this.#out.add(encodeEntry(pax ? { ...entry, pax } : entry));
     if (found.data) this.#out.add(found.data, padding(found.data.length));
     if (found.hasChanged) this.#tell(relative, 'changed');
+  }
+
+  /** Apart, because an `await` for each file is dear. */
+  #asksPax(stats: Stats): boolean {
+    return this.#options.paxOf !== undefined && isProgram(stats);
+  }
+
+  async #paxOf(directory: Directory, name: RawName): Promise<TarEntry['pax']> {
+    return await this.#options.paxOf?.(bytesOf(`${directory.relative}${name}`));
   }
 
   #putLink(directory: Directory, name: RawName, stats: Stats): boolean {
@@ -238,7 +252,9 @@ class TreePacker {
       this.#putDirectory(directory);
       this.#options.onEntry?.(false);
       if (this.#putLink(directory, name, file.stats)) return;
-      this.#out.add(encodeEntry(entryOf(bytesOf(`./${relative}`), 'file', file.stats)));
+      const pax = this.#asksPax(file.stats) ? await this.#paxOf(directory, name) : undefined;
+      const entry = entryOf(bytesOf(`./${relative}`), 'file', file.stats);
+      this.#out.add(encodeEntry(pax ? { ...entry, pax } : entry));
       yield* this.#out.flush();
       yield* file.chunks();
       const change = file.change();

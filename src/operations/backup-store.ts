@@ -106,7 +106,6 @@ async function saveLocked(
     compression,
     ...(level === undefined ? {} : { level }),
     ...(run.compressionThreads === undefined ? {} : { threads: run.compressionThreads }),
-    mayReadDirectly: run.directRead !== false,
     ...(options.pinning ? { pinning: options.pinning } : {}),
   });
   const copy = describe(store, look, read, quiesce);
@@ -140,7 +139,6 @@ interface Read {
 
 interface ReadOptions extends CompressorOptions {
   readonly pinning?: Pinning<ReadyStore>;
-  readonly mayReadDirectly: boolean;
 }
 
 async function readStore(
@@ -150,7 +148,7 @@ async function readStore(
   look: Look,
   context: HoldContext & { readonly quiesce: Quiesce },
   publication: Publication,
-  { pinning, mayReadDirectly, ...compression }: ReadOptions,
+  { pinning, ...compression }: ReadOptions,
 ): Promise<Read> {
   await using prepared = await prepareHoldFor(run, kind, store, look, context);
   await using ready = prepared && (await kind.ready?.(store.target, look, context));
@@ -170,7 +168,7 @@ async function readStore(
     onPinned: pinning.pinned,
     afterPin: pinning.released,
   };
-  const how = { ready, readsDirectly: hold !== undefined && mayReadDirectly };
+  const how = { ready, readsDirectly: hold !== undefined && context.readsDirectly === true };
   const snapshot = await kind.snapshot(store.target, look, { ...context, ...pins, ...how });
   // A server that does not run has nothing to be told: its point in time is fixed in any case.
   if (!isReady) await readyOrDispose(beforePin, snapshot);

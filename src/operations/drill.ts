@@ -158,8 +158,7 @@ async function inThrowawayPlace<T>(
 ): Promise<T> {
   const facts = factsOf(metadata);
   await using scratch = await run.repository.makeScratch();
-  const readsDirectly = run.directRead !== false;
-  const context = { ...contextFor(run, facts.store, scratch.path), readsDirectly };
+  const context = contextFor(run, facts.store, scratch.path);
   let place: DrillPlace | undefined;
   try {
     place = await openPlace(facts, settings, journal.id, context);

@@ -137,8 +137,7 @@ async function prepare(
   const { kind } = backup.metadata;
   const implementation = storeOf(kind);
   const scratch = held.use(await run.repository.makeScratch());
-  const readsDirectly = run.directRead !== false;
-  const context = { ...contextFor(run, store, scratch.path), readsDirectly };
+  const context = contextFor(run, store, scratch.path);
   const place = await findOtherPlace(implementation, backup, configured, options.to, context);
   const target = chooseTarget(implementation, backup, configured, place);
   const beside = place !== undefined;

@@ -29,7 +29,9 @@ export interface Run {
 
 export function contextFor(run: Run, store: string, scratchDir: string): StoreContext {
   const { emit, signal, docker, environment, repository } = run;
-  return { store, emit, signal, docker, environment, scratchDir, repositoryDir: repository.directory };
+  const readsDirectly = run.directRead !== false;
+  const repositoryDir = repository.directory;
+  return { store, emit, signal, docker, environment, scratchDir, repositoryDir, readsDirectly };
 }
 
 export function lockStore(run: Run, store: string): Promise<AsyncDisposable> {

@@ -67,8 +67,8 @@ import type {
 } from './store.ts';
 import { volumeName, volumeToRestore, warnOfDevice } from './volume.ts';
 import {
+  extentOf,
   imagesFor,
-  isHostPath,
   openHelper,
   openReadyPlace,
   type Place,
@@ -138,19 +138,15 @@ export const chromadb: Store<Target> = {
     const docker = await context.docker();
     const data = await findData(docker, target, context);
     const version = data.container && tagOf(data.container.image);
-    const { source } = data.place;
-    const estimatedBytes = isHostPath(source)
-      ? undefined
-      : await docker.volumeBytes(source, { signal: context.signal });
     const samples = await samplesOf(docker, data, target, context);
     return {
       source: data.source,
       counts: {},
       samples,
-      volumes: [source],
+      volumes: [data.place.source],
       isEmpty: data.isMissing || (await hasNoCollections(docker, data.place, context)),
       ...(version === undefined ? {} : { version }),
-      ...(estimatedBytes === undefined ? {} : { estimatedBytes }),
+      ...(await extentOf(docker, data.place, data.container, context)),
     };
   },
 
@@ -167,7 +163,9 @@ export const chromadb: Store<Target> = {
     const place = readyPlaceIn(context)?.place ?? (await findData(docker, target, context)).place;
     const directory = join(context.scratchDir, `copied-${randomBytes(4).toString('hex')}`);
     const picker = new FilePicker(directory, databaseFiles);
-    const snapshot = await readPlace(docker, place, { ...context, onDevice: warnOfDevice(context) });
+    const { programs } = look;
+    const onDevice = warnOfDevice(context);
+    const snapshot = await readPlace(docker, place, { ...context, programs, onDevice });
     let counts: Counts | undefined;
     return {
       ...snapshot,

@@ -21,7 +21,7 @@ export async function openDirectoryDrill(
     target: { path },
     serve: async () => undefined,
     async check() {
-      const { bytes: _, ...counts } = await countTree(path, () => false, signal);
+      const { counts } = await countTree(path, () => false, signal);
       const sampler = new TreeSampler();
       await sampler.read(packTree(path, { signal }));
       const asked = backup.samples?.length ?? 0;

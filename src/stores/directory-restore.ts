@@ -63,13 +63,13 @@ export async function planDirectoryRestore(
   const selected = only(backup.only, selectionOf(target));
   const skip: Skip = (each, isDirectory) => own.includes(each) || selected(each, isDirectory);
   if (replaces) await refuseRepositoryWithin(path, selected, context);
-  const { bytes, ...presentCounts } = replaces ? await countTree(path, skip, context.signal) : { bytes: 0 };
+  const extent = replaces ? await countTree(path, skip, context.signal) : undefined;
   const freeBytes = await freeBytesAt(path);
   const plan: RestorePlan = {
     target: `directory "${path}"`,
     replaces,
     volumes: [],
-    ...(replaces ? { presentBytes: bytes, presentCounts } : {}),
+    ...(extent ? { presentBytes: extent.bytes, presentCounts: extent.counts } : {}),
     ...roomFor(backup),
     ...(freeBytes === undefined ? {} : { freeBytes }),
   };
@@ -281,8 +281,8 @@ async function isSelected(
   const verdict = skip(textOf(name), (await lstat(path)).isDirectory());
   if (verdict !== 'descend') return !verdict;
   const below: Skip = (relative, isDirectory) => skip(`${textOf(name)}/${relative}`, isDirectory);
-  const { files, directories } = await countTree(join(directory, textOf(name)), below, signal);
-  return files + directories > 0;
+  const { counts } = await countTree(join(directory, textOf(name)), below, signal);
+  return counts.files + counts.directories > 0;
 }
 
 const topOf = (path: string): string => path.split('/')[0] ?? path;

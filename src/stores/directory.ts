@@ -30,7 +30,7 @@ export const directory: Store<DirectoryTarget> = {
   async look(target, context) {
     const path = await findDirectory(target.path);
     const skip = await skipFor(path, target, context);
-    const { bytes, ...counts } = await countTree(path, skip, context.signal);
+    const { bytes, counts } = await countTree(path, skip, context.signal);
     return {
       source: { path: target.path },
       counts,

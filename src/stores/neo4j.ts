@@ -22,7 +22,7 @@ import { keepTrue, keepTruePatterns } from './neo4j/samples.ts';
 import { type ServerFacts, serverOf } from './neo4j/server.ts';
 import type { Look, Snapshot, Store, StoreContext } from './store.ts';
 import { volumeName, warnOfDevice } from './volume.ts';
-import { dataPath, isHostPath, mountPoint, openHelper, type Place, readPlace } from './volume-place.ts';
+import { dataPath, extentOf, mountPoint, openHelper, type Place, readPlace } from './volume-place.ts';
 
 const schema = z
   .strictObject({
@@ -82,24 +82,21 @@ export const neo4j: Store<Neo4jTarget> = {
   async look(target, context): Promise<Look> {
     if (isOnHost(target)) return lookOnHost(target, context);
     const docker = await context.docker();
-    const { signal } = context;
     const data = await findData(docker, target, context);
     const said =
       data.container?.state === 'running'
         ? await askContainer(docker, data.container, target, context)
         : undefined;
     const stored = said ?? (await lookAtFiles(docker, data, context));
-    const { source } = data.place;
-    const estimatedBytes = isHostPath(source) ? undefined : await docker.volumeBytes(source, { signal });
     return {
       source: data.source,
       counts: stored.counts,
-      volumes: [source],
+      volumes: [data.place.source],
       isEmpty: stored.isEmpty,
       ...(stored.version === undefined ? {} : { version: stored.version }),
       ...(stored.databases === undefined ? {} : { databases: stored.databases }),
       ...(stored.samples === undefined ? {} : { samples: stored.samples }),
-      ...(estimatedBytes === undefined ? {} : { estimatedBytes }),
+      ...(await extentOf(docker, data.place, data.container, context)),
     };
   },
 
@@ -245,10 +242,11 @@ async function snapshotFiles(
   context: StoreContext,
 ): Promise<Snapshot> {
   const { signal, emit, store } = context;
+  const { programs } = look;
   const ready = context.ready instanceof ReadyNeo4j ? context.ready : undefined;
   const unclean = await howUnclean(docker, data, signal);
   const onDevice = warnOfDevice(context);
-  const copy = await readPlace(docker, data.place, { ...context, ready: ready?.place, onDevice });
+  const copy = await readPlace(docker, data.place, { ...context, programs, ready: ready?.place, onDevice });
   const counter = new StoreCounter();
   const note =
     'the server was killed before it had closed its files, so nothing was counted; it recovers when it starts';

@@ -167,7 +167,7 @@ export interface StoreContext {
   readonly quiesce?: Quiesce;
   /** For `beforeHold` and `snapshot`: what the store's own `ready` gave. */
   readonly ready?: AsyncDisposable | undefined;
-  /** What is held, or our own, may be read past the Docker Engine, where it lies on this very host. */
+  /** What is held, or our own, may be read past the Docker Engine where it lies on this very host, and counted in any case. */
   readonly readsDirectly?: boolean;
   /** Resolves when nobody is held any more for the others: what can wait until then takes nothing from those who are held. */
   readonly afterPin?: () => Promise<void>;
@@ -221,6 +221,8 @@ export interface Look {
   readonly databases?: string[];
   /** About how many bytes a snapshot will give; for progress and the check of free space. */
   readonly estimatedBytes?: number;
+  /** Files that somebody may execute, where they were counted on this host: `snapshot` counts them otherwise. */
+  readonly programs?: number;
   /** What the data takes in the store itself, where that is something else; a restore needs about as much. */
   readonly storedBytes?: number;
   /** Volumes whose users are held still under `pause` or `stop`. */

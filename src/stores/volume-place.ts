@@ -6,10 +6,11 @@ import { nameOf, type TarEntry } from '../archive/tar-format.ts';
 import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, Helper } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
-import { directPathOf, hostPathFor } from './direct-read.ts';
+import { countTree, type TreeExtent } from './count-tree.ts';
+import { capabilitiesOf, directPathOf, hostPathFor } from './direct-read.ts';
 import { pathBelow } from './own-repository.ts';
 import { PackNotes } from './pack-notes.ts';
-import type { Snapshot } from './store.ts';
+import type { Snapshot, StoreContext } from './store.ts';
 
 export interface Place {
   /** Name of a volume, or path of a bind mount on the Docker host. */
@@ -136,6 +137,38 @@ function addNote(notes: PackNotes, name: string, what: PackNote, onDevice: (name
   else if (what !== 'socket') notes.add(name, what);
 }
 
+export interface PlaceExtent {
+  readonly estimatedBytes?: number;
+  /** Files somebody may execute; known only where the place lies on this host. */
+  readonly programs?: number;
+}
+
+/** How much is in it, as far as that can be told in time. `container` mounts it; without one, the Engine is asked. */
+export async function extentOf(
+  docker: Docker,
+  { source, directory }: Place,
+  container: Pick<Helper, 'id'> | undefined,
+  { signal, readsDirectly }: Pick<StoreContext, 'signal' | 'readsDirectly'>,
+): Promise<PlaceExtent> {
+  const isNear = readsDirectly && container;
+  const hostPath = isNear ? await hostPathFor(docker, container, { source }, signal) : undefined;
+  const extent = hostPath === undefined ? undefined : await countedOn(join(hostPath, directory), signal);
+  if (extent) return { estimatedBytes: extent.bytes, programs: extent.programs };
+  const estimatedBytes = isHostPath(source) ? undefined : await docker.volumeBytes(source, { signal });
+  return estimatedBytes === undefined ? {} : { estimatedBytes };
+}
+
+/** Undefined where the tree cannot be read: the usual way says why. */
+async function countedOn(path: string, signal: AbortSignal): Promise<TreeExtent | undefined> {
+  try {
+    return await countTree(path, (name) => name.startsWith(ownPrefix), signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof PkbackupError) return undefined;
+    throw error;
+  }
+}
+
 /** A place with its helper, made before anybody is held. */
 export class ReadyPlace implements AsyncDisposable {
   readonly place: Place;
@@ -174,24 +207,32 @@ export interface ReadPlaceOptions {
   readonly repositoryDir?: string | undefined;
   /** Nobody writes, and this host may be read directly. */
   readonly readsDirectly?: boolean;
+  /** As `extentOf` has found it. */
+  readonly programs?: number | undefined;
   /** A `ReadyPlace` of the place; the caller disposes of it. */
   readonly ready?: AsyncDisposable | undefined;
 }
 
 /** The place as `./...`, the root entry first. What is in it MUST be still while it is read, or the copy may be torn. */
 export async function readPlace(docker: Docker, place: Place, options: ReadPlaceOptions): Promise<Snapshot> {
-  const { onDevice, repositoryDir, readsDirectly, signal } = options;
+  const { onDevice, repositoryDir, readsDirectly, programs, signal } = options;
   const own = await repositoryIn(place, repositoryDir);
   const given = readyPlaceIn(options);
   const ready = given ?? (await openReadyPlace(docker, place, options));
-  const path = readsDirectly ? await directPathOf(ready.hostPath, place.directory, signal) : undefined;
+  const path = readsDirectly
+    ? await directPathOf(ready.hostPath, place.directory, { programs, signal })
+    : undefined;
   const notes = new PackNotes();
   return {
     pinnedAt: new Date(),
     tar:
       path === undefined
         ? docker.readArchive(ready.helper.id, `${dataPath(place)}/.`, { signal })
-        : packTree(path, { signal, onChanged: (name, what) => addNote(notes, name, what, onDevice) }),
+        : packTree(path, {
+            signal,
+            onChanged: (name, what) => addNote(notes, name, what, onDevice),
+            paxOf: (name) => capabilitiesOf(docker, ready.helper, dataPath(place), name, signal),
+          }),
     notes: () => notes.lines(),
     skip: (entry) => {
       if (own !== undefined && isBelow(entry, own)) return true;

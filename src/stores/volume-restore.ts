@@ -27,6 +27,7 @@ import { CopiedRestoration } from './volume-copy.ts';
 import {
   dataPath,
   describePlace,
+  extentOf,
   imagesFor,
   isHostPath,
   lookInto,
@@ -34,6 +35,8 @@ import {
   openHelper,
   ownPrefix,
   type Place,
+  type PlaceExtent,
+  type PlaceFacts,
   readPlace,
   repositoryIn,
 } from './volume-place.ts';
@@ -69,13 +72,13 @@ export async function planVolumeRestore(options: VolumeRestoreOptions): Promise<
   const isThere = volume !== undefined || isHostPath(place.source);
   const { setup = {}, takesVolumeOptions = false } = options;
   if (!isThere) refuseSetup(place.source, setup, takesVolumeOptions);
-  const present = isThere ? await lookAtPresent(docker, place, signal) : undefined;
+  const present = isThere ? await lookAtPresent(docker, place, context) : undefined;
   if (beside && present && !present.isEmpty) throw notEmpty(place);
   const replaces = present !== undefined && !present.isEmpty;
   if ((await repositoryIn(place, context.repositoryDir)) !== undefined)
     throw wouldMoveRepository(describePlace(place), context);
   const freeBytes = isThere && renaming ? await freeBytesOn(docker, place, signal) : undefined;
-  const presentBytes = replaces && volume ? await docker.volumeBytes(volume.name, { signal }) : undefined;
+  const presentBytes = replaces ? present.estimatedBytes : undefined;
   const plan: RestorePlan = {
     target: describePlace(place),
     replaces,
@@ -146,12 +149,13 @@ export type Made = z.infer<typeof madeSchema>;
 async function lookAtPresent(
   docker: Docker,
   place: Place,
-  signal: AbortSignal,
-): Promise<{ root: TarEntry; isEmpty: boolean } | undefined> {
+  context: StoreContext,
+): Promise<(PlaceFacts & PlaceExtent) | undefined> {
+  const { signal } = context;
   await using helper = await openHelper(docker, place, { isReadOnly: true, signal });
   if (!(await docker.pathStat(helper.id, dataPath(place), { signal }))) return undefined;
-  // Without `await` the helper would be gone before it is read.
-  return await lookInto(docker, helper, dataPath(place), signal);
+  const facts = await lookInto(docker, helper, dataPath(place), signal);
+  return facts.isEmpty ? facts : { ...facts, ...(await extentOf(docker, place, helper, context)) };
 }
 
 /** By `df` in a helper, because only that sees the volume's own file system; undefined where it is not in the image. */

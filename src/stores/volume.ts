@@ -10,6 +10,7 @@ import { TreeSampler } from './tree-samples.ts';
 import { openVolumeDrill } from './volume-drill.ts';
 import {
   dataPath,
+  extentOf,
   imagesFor,
   isDevice,
   lookInto,
@@ -43,13 +44,13 @@ export const volume: Store<Target> = {
     const place = await placeOf(docker, found.name, target, context);
     await using helper = await openHelper(docker, place, { isReadOnly: true, signal });
     const { isEmpty } = await lookInto(docker, helper, dataPath(place), signal);
-    const estimatedBytes = await docker.volumeBytes(found.name, { signal });
+    const extent = await extentOf(docker, place, helper, context);
     return {
       source: sourceOf(found),
       counts: {},
       volumes: [found.name],
       isEmpty,
-      ...(estimatedBytes === undefined ? {} : { estimatedBytes }),
+      ...extent,
     };
   },
 
@@ -64,7 +65,8 @@ export const volume: Store<Target> = {
     const place =
       readyPlaceIn(context)?.place ??
       (await placeOf(docker, look.source.volume ?? target.volume, target, context));
-    const copy = await readPlace(docker, place, { ...context, onDevice: warnOfDevice(context) });
+    const { programs } = look;
+    const copy = await readPlace(docker, place, { ...context, programs, onDevice: warnOfDevice(context) });
     const sampler = new TreeSampler((entry) => isDevice(entry) || copy.skip?.(entry) === true);
     return {
       ...copy,

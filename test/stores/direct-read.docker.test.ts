@@ -1,8 +1,15 @@
+import { Readable } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
-import type { TarEntry } from '../../src/archive/tar-format.ts';
+import { encodeEntry, endOfArchive, padding, type TarEntry } from '../../src/archive/tar-format.ts';
 import { scanTar } from '../../src/archive/tar-scan.ts';
 import { directPathOf, hostPathFor } from '../../src/stores/direct-read.ts';
-import { openHelper, readPlace } from '../../src/stores/volume-place.ts';
+import {
+  extentOf,
+  mountPoint,
+  openHelper,
+  type ReadPlaceOptions,
+  readPlace,
+} from '../../src/stores/volume-place.ts';
 import { chromaImage, docker, inVolume, makeVolume, uniqueName, volumeNamed } from '../docker/bed.ts';
 
 const tree = `
@@ -28,15 +35,24 @@ async function volumeWith(script: string) {
   const helper = await openHelper(engine, place, { isReadOnly: true, signal });
   onTestFinished(() => helper.remove());
   const directPath = async (directory = '') =>
-    directPathOf(await hostPathFor(engine, helper, place, signal), directory, signal);
-  return { engine, place, directPath };
+    directPathOf(await hostPathFor(engine, helper, place, signal), directory, { signal });
+  return { engine, place, helper, directPath };
 }
 
-type Found = Omit<TarEntry, 'pax' | 'path' | 'linkPath'> & { linkPath?: string; data: string };
+type Found = Omit<TarEntry, 'pax' | 'path' | 'linkPath'> & {
+  linkPath?: string;
+  data: string;
+  capabilities?: string;
+};
 
 /** By name; of a file with several names, the one that comes first has the data. */
-async function entriesOf(place: Awaited<ReturnType<typeof volumeWith>>, readsDirectly: boolean) {
-  const snapshot = await readPlace(place.engine, place.place, { signal, onDevice: () => {}, readsDirectly });
+async function entriesOf(
+  { engine, place }: Pick<Awaited<ReturnType<typeof volumeWith>>, 'engine' | 'place'>,
+  readsDirectly: boolean,
+  more: Partial<ReadPlaceOptions> = {},
+) {
+  const how = { signal, onDevice: () => {}, readsDirectly, ...more };
+  const snapshot = await readPlace(engine, place, how);
   const found = new Map<string, Found>();
   let last: Found | undefined;
   try {
@@ -45,8 +61,10 @@ async function entriesOf(place: Awaited<ReturnType<typeof volumeWith>>, readsDir
         if (last) last.data += piece.bytes.toString('latin1');
         continue;
       }
-      const { pax: _, path, linkPath, mtime, ...rest } = piece.entry;
+      const { pax, path, linkPath, mtime, ...rest } = piece.entry;
       last = { ...rest, mtime: Math.floor(mtime), data: '' };
+      const capabilities = pax?.get('SCHILY.xattr.security.capability');
+      if (capabilities) last.capabilities = capabilities.toString('hex');
       if (linkPath) last.linkPath = linkPath.toString('latin1');
       if (snapshot.skip?.(piece.entry) !== true) found.set(path.toString('latin1'), last);
     }
@@ -74,9 +92,75 @@ test('gives what the Engine gives, entry by entry, of a tree with everything in 
   }
 });
 
-test('leaves it to the Engine where a program may have capabilities, which Node cannot read', async () => {
-  const volume = await volumeWith('mkdir /v/bin; echo x > /v/bin/tool; chmod 755 /v/bin/tool');
+/** cap_net_raw, permitted and effective: version 2 of the kernel's format. */
+const rawSockets = '0100000200200000000000000000000000000000';
+
+/** With a program without them, and four that have them. */
+async function volumeWithPrograms() {
+  const volume = await volumeWith('mkdir -p /v/bin; echo x > /v/bin/plain; chmod 755 /v/bin/plain');
+  const attributes = { mode: 0o755, uid: 0, gid: 0, mtime: 1_700_000_000 };
+  const pax = new Map([['SCHILY.xattr.security.capability', Buffer.from(rawSockets, 'hex')]]);
+  const tar = capable.flatMap((name) => {
+    const data = Buffer.alloc(name.endsWith('large') ? 200_000 : 10, name);
+    const path = Buffer.from(name, 'latin1');
+    const entry = { path, type: 'file', size: data.length, ...attributes, pax } as const;
+    return [encodeEntry(entry), data, padding(data.length)];
+  });
+  await using writer = await openHelper(volume.engine, volume.place, { isReadOnly: false, signal });
+  await volume.engine.writeArchive(writer.id, mountPoint, Readable.from([...tar, endOfArchive]));
+  return volume;
+}
+
+const capable = ['./bin/a b%?&#+', './bin/large', './bin/ping', './bin/\u00c3\u00a9'];
+
+test('asks the Engine for the capabilities of a program, which Node cannot read', async () => {
+  const volume = await volumeWithPrograms();
+  expect(await volume.directPath()).toMatch(/_data$/);
+  const [direct, engine] = [await entriesOf(volume, true), await entriesOf(volume, false)];
+  expect(direct.found).toEqual(engine.found);
+  const found = [...direct.found].filter(([, { capabilities }]) => capabilities === rawSockets);
+  expect(found.map(([name]) => name).sort()).toEqual(capable);
+});
+
+test('and for those of one that was made since they were counted', async () => {
+  const volume = await volumeWithPrograms();
+  const { found } = await entriesOf(volume, true, { programs: 0 });
+  expect(found.get('./bin/ping')?.capabilities).toBe(rawSockets);
+});
+
+test('leaves it to the Engine where there are many programs', async () => {
+  const volume = await volumeWith('mkdir /v/bin; touch /v/bin/{1..21}; chmod 755 /v/bin/*');
   expect(await volume.directPath()).toBeUndefined();
+  const known = await entriesOf(volume, true, { programs: 21 });
+  expect(known.names).toHaveLength(23);
+});
+
+test('and where one has a name by which the Engine cannot be asked', async () => {
+  const volume = await volumeWith(`mkdir /v/bin; echo x > $'/v/bin/\\377'; chmod 755 /v/bin/*`);
+  expect(await volume.directPath()).toBeUndefined();
+  expect([...(await entriesOf(volume, true)).found.values()].at(-1)?.data).toBe('x\n');
+  await expect(entriesOf(volume, true, { programs: 0 })).rejects.toMatchObject({
+    code: 'backup_failed',
+    message: expect.stringMatching(/cannot be asked for the program "bin\/./),
+  });
+});
+
+test('how much there is, and how many programs, is counted on this host; elsewhere the Engine is asked', async () => {
+  const { engine, place, helper } = await volumeWith(`
+    mkdir /v/in /v/.pkbackup-old; head -c 5000 /dev/zero | tee /v/in/a /v/.pkbackup-old/b > /v/c; chmod +x /v/c
+  `);
+  const counted = await extentOf(engine, place, helper, { signal, readsDirectly: true });
+  expect(counted).toEqual({ estimatedBytes: 10_000, programs: 1 });
+  const within = { ...place, directory: 'in' };
+  expect(await extentOf(engine, within, helper, { signal, readsDirectly: true })).toEqual({
+    estimatedBytes: 5000,
+    programs: 0,
+  });
+  for (const [container, readsDirectly] of [[undefined, true] as const, [helper, false] as const]) {
+    const { estimatedBytes, ...rest } = await extentOf(engine, place, container, { signal, readsDirectly });
+    expect(estimatedBytes).toBeGreaterThanOrEqual(15_000);
+    expect(rest).toEqual({});
+  }
 });
 
 test('never follows a link out of the volume', async () => {
@@ -89,7 +173,7 @@ test('never follows a link out of the volume', async () => {
 
 test('is only for what lies on a disk of this host, whole and always', async () => {
   const volume = await volumeWith('echo x > /v/x');
-  expect(await directPathOf(undefined, '', signal)).toBeUndefined();
+  expect(await directPathOf(undefined, '', { signal })).toBeUndefined();
   const unknown = 'f'.repeat(64);
   expect(
     await volume.engine.hostPathOf({ containerId: unknown, source: volume.place.source }),
