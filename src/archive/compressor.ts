@@ -34,7 +34,7 @@ export function openCompressor({ compression, level, threads }: CompressorOption
   const pool = new Pool({ compression, level }, threads ?? Math.min(availableParallelism(), mostThreads));
   let members = 0;
   return {
-    capacity: pool.size + 2,
+    capacity: pool.capacity,
     compress(raw) {
       members += 1;
       return members > withoutThreads ? pool.compress(raw) : compressHere(codec, raw);
@@ -61,18 +61,22 @@ interface Job {
   readonly reject: (error: unknown) => void;
 }
 
+/** The next one is there when a thread is done with the first: this one may be busy when it says so. */
+const jobsPerThread = 2;
+
 class Pool {
-  readonly size: number;
+  readonly capacity: number;
+  readonly #size: number;
   readonly #settings: CompressorSettings;
-  readonly #workers = new Set<Worker>();
-  readonly #idle: Worker[] = [];
+  /** With what each has to do, in order. */
+  readonly #workers = new Map<Worker, Job[]>();
   readonly #waiting: Job[] = [];
-  readonly #underWay = new Map<Worker, Job>();
   #failure: { readonly error: unknown } | undefined;
 
   constructor(settings: CompressorSettings, size: number) {
     this.#settings = settings;
-    this.size = size;
+    this.#size = size;
+    this.capacity = jobsPerThread * size;
   }
 
   compress(raw: Member): Promise<Member> {
@@ -85,33 +89,39 @@ class Pool {
 
   async end(): Promise<void> {
     this.#fail(new Error('the compressor has ended'));
-    await Promise.all([...this.#workers].map((worker) => worker.terminate()));
+    await Promise.all([...this.#workers.keys()].map((worker) => worker.terminate()));
   }
 
   #next(): void {
-    while (this.#waiting.length > 0) {
-      const worker = this.#idle.pop() ?? this.#start();
+    for (;;) {
+      const worker = this.#withFewest();
       const job = worker && this.#waiting.shift();
       if (!job) return;
-      this.#underWay.set(worker, job);
+      this.#workers.get(worker)?.push(job);
       const message: Raw = { memory: job.raw.slab.memory, length: job.raw.length };
       worker.postMessage(message);
     }
   }
 
-  #start(): Worker | undefined {
-    if (this.#workers.size >= this.size) return undefined;
+  /** Undefined where there is nothing to do, or all have enough. */
+  #withFewest(): Worker | undefined {
+    if (this.#waiting.length === 0) return undefined;
+    const [worker, jobs = []] = [...this.#workers].toSorted((a, b) => a[1].length - b[1].length)[0] ?? [];
+    if (worker && jobs.length === 0) return worker;
+    if (this.#workers.size < this.#size) return this.#start();
+    return jobs.length < jobsPerThread ? worker : undefined;
+  }
+
+  #start(): Worker {
     const worker = startWorker(this.#settings);
-    this.#workers.add(worker);
+    this.#workers.set(worker, []);
     worker.on('message', (compressed: Compressed) => this.#done(worker, compressed));
     worker.on('error', (error) => this.#fail(error));
     return worker;
   }
 
   #done(worker: Worker, { length, error }: Compressed): void {
-    const job = this.#underWay.get(worker);
-    this.#underWay.delete(worker);
-    this.#idle.push(worker);
+    const job = this.#workers.get(worker)?.shift();
     if (error === undefined) job?.resolve({ slab: job.raw.slab, length });
     else job?.reject(new Error(error));
     this.#next();
@@ -119,8 +129,8 @@ class Pool {
 
   #fail(error: unknown): void {
     this.#failure ??= { error };
-    for (const { reject } of [...this.#underWay.values(), ...this.#waiting]) reject(error);
-    this.#underWay.clear();
+    for (const { reject } of [...this.#workers.values(), this.#waiting].flat()) reject(error);
+    for (const jobs of this.#workers.values()) jobs.length = 0;
     this.#waiting.length = 0;
   }
 }

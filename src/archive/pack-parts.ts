@@ -5,36 +5,60 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { PkbackupError, systemCodeOf } from '../errors.ts';
 import { type EntryKind, isChanged, readFlags, smallFileBytes } from './find-entry.ts';
 import { reusedBuffer } from './reused-memory.ts';
-import { nothing, padding, type TarEntry, type TarEntryType } from './tar-format.ts';
+import { encodeInto, nothing, padding, type TarEntry, type TarEntryType } from './tar-format.ts';
+import { type TarPiece, tellPieces } from './tar-scan.ts';
 
 const chunkBytes = 256 * 1024;
 const readBytes = 1024 * 1024;
 
+/** A small file, and more than its name, target and capabilities can take. */
+const mostEntryBytes = 2 * smallFileBytes;
+const makeChunkMemory = () => reusedBuffer(chunkBytes + mostEntryBytes);
+
 /** Gathers headers and small files, because a step of the pipeline per file is dear. What it gives is good until the next. */
 export class ChunkBuilder {
-  readonly #memory = reusedBuffer(chunkBytes + 2 * smallFileBytes);
+  #memory = makeChunkMemory();
   #filled = 0;
-  /** What did not fit any more. */
-  #rest: Buffer[] = [];
+  #pieces: TarPiece[] = [];
+  /** What was full before anybody asked. */
+  readonly #full: Buffer[] = [];
 
   get isFull(): boolean {
-    return this.#filled >= chunkBytes || this.#rest.length > 0;
+    return this.#filled >= chunkBytes || this.#full.length > 0;
   }
 
-  add(...parts: Buffer[]): void {
-    for (const part of parts) {
-      const isFitting = this.#rest.length === 0 && this.#filled + part.length <= this.#memory.length;
-      if (isFitting) this.#filled += part.copy(this.#memory, this.#filled);
-      else this.#rest.push(Buffer.from(part));
-    }
+  /** An entry, with its data where that is a small file's. */
+  put(entry: TarEntry, data?: Buffer): void {
+    if (this.#memory.length - this.#filled < mostEntryBytes) this.#turnOver();
+    const raw = this.#grown(encodeInto(this.#memory, this.#filled, entry));
+    this.#pieces.push({ type: 'entry', entry, raw });
+    if (!data || data.length === 0) return;
+    data.copy(this.#memory, this.#filled);
+    this.#pieces.push({ type: 'data', bytes: this.#grown(data.length) });
+    this.#grown(padding(data.length).length).fill(0);
   }
 
   *flush(): Generator<Buffer> {
-    if (this.#filled > 0) yield this.#memory.subarray(0, this.#filled);
+    yield* this.#full.splice(0);
+    if (this.#filled > 0) yield this.#taken();
+  }
+
+  #grown(bytes: number): Buffer {
+    const start = this.#filled;
+    this.#filled += bytes;
+    return this.#memory.subarray(start, this.#filled);
+  }
+
+  #taken(): Buffer {
+    const chunk = tellPieces(this.#memory.subarray(0, this.#filled), this.#pieces);
     this.#filled = 0;
-    const rest = this.#rest;
-    this.#rest = [];
-    yield* rest;
+    this.#pieces = [];
+    return chunk;
+  }
+
+  #turnOver(): void {
+    this.#full.push(this.#taken());
+    this.#memory = makeChunkMemory();
   }
 }
 

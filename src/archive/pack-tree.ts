@@ -26,7 +26,7 @@ import {
 } from './pack-parts.ts';
 import { bytesOf, pathOf, type RawName, rawEncoding, rawOfText, textOf } from './raw-name.ts';
 import { Arena } from './reused-memory.ts';
-import { encodeEntry, endOfArchive, padding, type TarEntry } from './tar-format.ts';
+import { endOfArchive, type TarEntry } from './tar-format.ts';
 
 /**
  * `shrunk`: filled up with zeros. `grown` and `changed`: saved as it was read. `vanished`, `socket` and `device`: left
@@ -97,12 +97,13 @@ class TreePacker {
       const names = await this.#namesIn(directory);
       if (!names) continue;
       if (!directory.waits) this.#putDirectory(directory);
+      if (this.#out.isFull) yield* this.#out.flush();
       const within: Directory[] = [];
       yield* this.#putNames(directory, names, within);
       for (const each of within.reverse()) stack.push(each);
     }
-    this.#out.add(endOfArchive);
     yield* this.#out.flush();
+    yield endOfArchive;
   }
 
   async #namesIn(directory: Directory): Promise<Dirent[] | undefined> {
@@ -207,7 +208,7 @@ class TreePacker {
     if (directory.parent) this.#putDirectory(directory.parent);
     directory.isWritten = true;
     const path = bytesOf(`./${directory.relative}`);
-    this.#out.add(encodeEntry(entryOf(path, 'directory', directory.stats)));
+    this.#out.put(entryOf(path, 'directory', directory.stats));
     if (directory.parent) this.#options.onEntry?.(true);
   }
 
@@ -220,8 +221,7 @@ class TreePacker {
     this.#options.onEntry?.(false);
     if (this.#putLink(directory, name, found.stats)) return;
     const entry = entryOf(bytesOf(`./${relative}`), type, found.stats, found.linkPath);
-    this.#out.add(encodeEntry(pax ? { ...entry, pax } : entry));
-    if (found.data) this.#out.add(found.data, padding(found.data.length));
+    this.#out.put(pax ? { ...entry, pax } : entry, found.data);
     if (found.hasChanged) this.#tell(relative, 'changed');
   }
 
@@ -237,7 +237,7 @@ class TreePacker {
   #putLink(directory: Directory, name: RawName, stats: Stats): boolean {
     const path = bytesOf(`./${directory.relative}${name}`);
     const first = this.#links.firstNameOf(pathOf(`${directory.path}/${name}`), stats, path);
-    if (first) this.#out.add(encodeEntry(entryOf(path, 'link', stats, first)));
+    if (first) this.#out.put(entryOf(path, 'link', stats, first));
     return first !== undefined;
   }
 
@@ -254,7 +254,7 @@ class TreePacker {
       if (this.#putLink(directory, name, file.stats)) return;
       const pax = this.#asksPax(file.stats) ? await this.#paxOf(directory, name) : undefined;
       const entry = entryOf(bytesOf(`./${relative}`), 'file', file.stats);
-      this.#out.add(encodeEntry(pax ? { ...entry, pax } : entry));
+      this.#out.put(pax ? { ...entry, pax } : entry);
       yield* this.#out.flush();
       yield* file.chunks();
       const change = file.change();

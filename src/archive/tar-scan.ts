@@ -23,6 +23,18 @@ export function letGoOfData(pieces: readonly TarPiece[]): void {
   if (first?.type === 'data' && second === undefined) letGoIfAlone(first.bytes);
 }
 
+/** Of chunks whose maker has told them. */
+const toldPieces = new WeakMap<Buffer, readonly TarPiece[]>();
+
+/**
+ * Spares those who scan `chunk` the work, which for small files is as much as making it. `pieces` MUST be what they would
+ * find; of the last entry the data may come in later chunks, of the others none.
+ */
+export function tellPieces(chunk: Buffer, pieces: readonly TarPiece[]): Buffer {
+  toldPieces.set(chunk, pieces);
+  return chunk;
+}
+
 const longestExtension = 1024 * 1024;
 const typeOfFlag = new Map(Object.entries(typeFlags).map(([type, flag]) => [flag, type as TarEntryType]));
 
@@ -47,7 +59,30 @@ export class TarScanner {
   #longPath: Buffer | undefined;
   #longLink: Buffer | undefined;
 
-  *scan(input: Buffer): Generator<TarPiece> {
+  scan(input: Buffer): Iterable<TarPiece> {
+    return this.#takeTold(input) ?? this.#read(input);
+  }
+
+  #takeTold(chunk: Buffer): readonly TarPiece[] | undefined {
+    const pieces = toldPieces.get(chunk);
+    if (!pieces || !this.#isBetweenEntries()) return undefined;
+    const last = pieces.at(-1);
+    if (last?.type === 'entry') this.#expectData(last.entry.size);
+    this.#offset += chunk.length;
+    return pieces;
+  }
+
+  #isBetweenEntries(): boolean {
+    const isAtHeader = this.#remaining === 0 && this.#padding === 0 && this.#carry.length === 0;
+    return isAtHeader && this.#raw.length === 0 && this.#zeroBlocks === 0 && this.#globalPax.size === 0;
+  }
+
+  #expectData(size: number): void {
+    this.#remaining = size;
+    this.#padding = paddingOf(size);
+  }
+
+  *#read(input: Buffer): Generator<TarPiece> {
     let chunk = input;
     if (this.#carry.length > 0) {
       chunk = Buffer.concat([this.#carry, input]);
@@ -106,8 +141,7 @@ export class TarScanner {
     if (size > longestExtension) throw this.#bad('an extended header is too long');
     this.#extension = { flag, chunks: [], missing: size };
     this.#raw.push(Buffer.from(block));
-    this.#remaining = size;
-    this.#padding = paddingOf(size);
+    this.#expectData(size);
     if (size === 0) this.#endExtension();
   }
 
@@ -170,8 +204,7 @@ export class TarScanner {
     this.#pax = new Map();
     this.#longPath = undefined;
     this.#longLink = undefined;
-    this.#remaining = size;
-    this.#padding = paddingOf(size);
+    this.#expectData(size);
     return { type: 'entry', entry, raw };
   }
 

@@ -96,7 +96,7 @@ async function readAll(
     for await (const chunk of tar) {
       options.signal.throwIfAborted();
       // All of the chunk at once, because an `await` per piece is dear with many small files.
-      const pieces = [...scanner.scan(chunk)];
+      const pieces = Array.from(scanner.scan(chunk));
       if (options.watch) pieces.forEach(options.watch);
       await put(cutPieces(pieces, cutter, totals, options.skip));
       letGoOfData(pieces);

@@ -78,7 +78,12 @@ export class TreeSampler {
 
 const digestOf = (hash: Hash): string => hash.copy().digest('hex').slice(0, 16);
 
+const isPlain = /^\.\/(?!\.?\/)(?!.*(\/\/|\/\.\/)).*[^/.]$/s;
+
 function plainName(entry: TarEntry): string {
-  const parts = nameOf(entry).split('/');
+  const name = nameOf(entry);
+  // As nearly all of them are.
+  if (isPlain.test(name)) return name.slice(2);
+  const parts = name.split('/');
   return parts.filter((part) => part !== '' && part !== '.').join('/');
 }
