@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { buildInto } from '../scripts/build.ts';
 import type { Contest, Contestant } from './contest.ts';
-import { contest } from './contest.ts';
+import { type Contest, type Contestant, type ContestOptions, contest } from './contest.ts';
 import { type Claim, reportLines } from './report.ts';
 
 export interface Bench {
@@ -26,7 +26,7 @@ export interface Bench {
     title: string,
     contestants: readonly Contestant[],
     claims: readonly Claim[],
-    options?: { readonly warmUps?: number },
+    options?: Pick<ContestOptions, 'warmUps' | 'tree'>,
   ): Promise<Contest>;
 }
 

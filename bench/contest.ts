@@ -18,10 +18,15 @@ export interface Contest {
   readonly rounds: ReadonlyMap<string, readonly Figures[]>;
 }
 
-export async function contest(
-  contestants: readonly Contestant[],
-  options: { readonly runs: number; readonly warmUps?: number; readonly say: (line: string) => void },
-): Promise<Contest> {
+export interface ContestOptions {
+  readonly runs: number;
+  readonly warmUps?: number;
+  /** Read before each run: else the first one of a round pays for what the system has put out of its cache meanwhile. */
+  readonly tree?: string;
+  readonly say: (line: string) => void;
+}
+
+export async function contest(contestants: readonly Contestant[], options: ContestOptions): Promise<Contest> {
   const rounds = new Map<string, Figures[]>(contestants.map(({ name }) => [name, []]));
   const warmUps = options.warmUps ?? 0;
   for (let round = 0; round < options.runs + warmUps; round += 1) {
@@ -29,6 +34,7 @@ export async function contest(
       await prepare?.();
       // What an earlier one has written must not be waited for by a later one.
       spawnSync('sync');
+      if (options.tree !== undefined) readAll(options.tree);
       const figures = await run();
       if (round < warmUps) continue;
       rounds.get(name)?.push(figures);
@@ -36,6 +42,11 @@ export async function contest(
     }
   }
   return { contestants: contestants.map(({ name }) => name), rounds };
+}
+
+/** Through a pipe, because tar reads no file where it writes to /dev/null itself. */
+function readAll(tree: string): void {
+  spawnSync('sh', ['-c', 'tar -C "$1" -cf - . | cat > /dev/null', 'sh', tree]);
 }
 
 function shown(figures: Figures): string {

@@ -39,6 +39,7 @@ export async function compareHot(
       ...claimsFor(zstd, tarZstd, bounds.zstd),
       ...claimsFor(directoryZstd, tarZstd, bounds.zstd),
     ],
+    { tree },
   );
 }
 

@@ -39,6 +39,7 @@ export const backup: Scenario = {
         { figure: 'sizeMb', ours: gzip, theirs: tarPigz },
         { figure: 'sizeMb', ours: zstd, theirs: tarZstd },
       ],
+      { tree },
     );
   },
 };
