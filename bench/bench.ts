@@ -4,7 +4,6 @@ import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { buildInto } from '../scripts/build.ts';
-import type { Contest, Contestant } from './contest.ts';
 import { type Contest, type Contestant, type ContestOptions, contest } from './contest.ts';
 import { type Claim, reportLines } from './report.ts';
 
