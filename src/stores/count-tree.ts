@@ -24,11 +24,16 @@ export interface TreeExtent {
 }
 
 const turnMs = 10;
-/** Looking at a file takes as long as half of its backup where files are small: of more than so many, one in eight is looked at. */
-const allLookedAt = 20_000;
+/** To look at a small file takes a quarter of the time that it takes to save it: of more than so many, one in eight is looked at. */
+const manyFiles = 20_000;
 const oneIn = 8;
 
-export async function countTree(root: string, skip: Skip, signal: AbortSignal): Promise<TreeExtent> {
+export async function countTree(
+  root: string,
+  skip: Skip,
+  signal: AbortSignal,
+  { many = manyFiles } = {},
+): Promise<TreeExtent> {
   const counts = { files: 0, directories: 0 };
   let [bytes, programs] = [0, 0];
   const stack: RawName[] = [''];
@@ -42,7 +47,7 @@ export async function countTree(root: string, skip: Skip, signal: AbortSignal): 
       if (isDirectory) stack.push(`${relative}/`);
       if (verdict === 'descend') continue;
       counts[isDirectory ? 'directories' : 'files'] += 1;
-      const weight = weightOf(counts.files);
+      const weight = weightOf(counts.files, many);
       if (entry.isFile() && weight > 0) {
         const stats = fs.lstatSync(pathOf(`${rawOfText(root)}/${relative}`), { throwIfNoEntry: false });
         bytes += weight * (stats?.size ?? 0);
@@ -58,8 +63,8 @@ export async function countTree(root: string, skip: Skip, signal: AbortSignal): 
 }
 
 /** For how many the file of this number stands. */
-function weightOf(number: number): number {
-  if (number <= allLookedAt) return 1;
+function weightOf(number: number, many: number): number {
+  if (number <= many) return 1;
   return number % oneIn === 0 ? oneIn : 0;
 }
 
