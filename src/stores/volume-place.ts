@@ -10,6 +10,7 @@ import { countTree, type TreeExtent } from './count-tree.ts';
 import { capabilitiesOf, directPathOf, hostPathFor } from './direct-read.ts';
 import { pathBelow } from './own-repository.ts';
 import { PackNotes } from './pack-notes.ts';
+import type { Skip } from './patterns.ts';
 import type { Snapshot, StoreContext } from './store.ts';
 
 export interface Place {
@@ -146,26 +147,29 @@ export interface PlaceExtent {
 /** How much is in it, as far as that can be told in time. `container` mounts it; without one, the Engine is asked. */
 export async function extentOf(
   docker: Docker,
-  { source, directory }: Place,
+  place: Place,
   container: Pick<Helper, 'id'> | undefined,
-  { signal, readsDirectly }: Pick<StoreContext, 'signal' | 'readsDirectly'>,
+  { signal, readsDirectly, repositoryDir }: Pick<StoreContext, 'signal' | 'readsDirectly' | 'repositoryDir'>,
 ): Promise<PlaceExtent> {
+  const { source, directory } = place;
   const isNear = readsDirectly && container;
-  const hostPath = isNear ? await hostPathFor(docker, container, { source }, signal) : undefined;
-  const extent = hostPath === undefined ? undefined : await countedOn(join(hostPath, directory), signal);
+  const hostPath = isNear ? await hostPathFor(docker, container, place, signal) : undefined;
+  const own = await repositoryIn(place, repositoryDir);
+  const skip = (name: string) => name === own || name.startsWith(ownPrefix);
+  const extent =
+    hostPath === undefined ? undefined : await countedOn(join(hostPath, directory), skip, signal);
   if (extent) return { estimatedBytes: extent.bytes, programs: extent.programs };
   const estimatedBytes = isHostPath(source) ? undefined : await docker.volumeBytes(source, { signal });
   return estimatedBytes === undefined ? {} : { estimatedBytes };
 }
 
 /** Undefined where the tree cannot be read: the usual way says why. */
-async function countedOn(path: string, signal: AbortSignal): Promise<TreeExtent | undefined> {
+async function countedOn(path: string, skip: Skip, signal: AbortSignal): Promise<TreeExtent | undefined> {
   try {
-    return await countTree(path, (name) => name.startsWith(ownPrefix), signal);
-  } catch (error) {
+    return await countTree(path, skip, signal);
+  } catch {
     signal.throwIfAborted();
-    if (error instanceof PkbackupError) return undefined;
-    throw error;
+    return undefined;
   }
 }
 

@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
 import { encodeEntry, endOfArchive, padding, type TarEntry } from '../../src/archive/tar-format.ts';
@@ -10,6 +12,7 @@ import {
   type ReadPlaceOptions,
   readPlace,
 } from '../../src/stores/volume-place.ts';
+import { makeTempDir } from '../archive/gather.ts';
 import { chromaImage, docker, inVolume, makeVolume, uniqueName, volumeNamed } from '../docker/bed.ts';
 
 const tree = `
@@ -191,4 +194,18 @@ test('is only for what lies on a disk of this host, whole and always', async () 
   );
   onTestFinished(() => helper.remove());
   expect(await volume.engine.hostPathOf({ containerId: helper.id, source: inMemory })).toBeUndefined();
+});
+
+test('a repository that lies in a directory of the host is not counted with it', async () => {
+  const { engine, place } = await volumeWith('true');
+  const source = makeTempDir();
+  const repositoryDir = join(source, 'data/backups');
+  fs.mkdirSync(repositoryDir, { recursive: true });
+  fs.writeFileSync(join(source, 'data/file'), Buffer.alloc(1000));
+  fs.writeFileSync(join(repositoryDir, 'archive'), Buffer.alloc(5000));
+  const mounted = { ...place, source };
+  await using helper = await openHelper(engine, mounted, { isReadOnly: true, signal });
+  const context = { signal, readsDirectly: true };
+  expect((await extentOf(engine, mounted, helper, context)).estimatedBytes).toBe(6000);
+  expect((await extentOf(engine, mounted, helper, { ...context, repositoryDir })).estimatedBytes).toBe(1000);
 });
