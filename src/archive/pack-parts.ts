@@ -33,8 +33,9 @@ export class ChunkBuilder {
     const raw = this.#grown(encodeInto(this.#memory, this.#filled, entry));
     this.#pieces.push({ type: 'entry', entry, raw });
     if (!data || data.length === 0) return;
-    data.copy(this.#memory, this.#filled);
-    this.#pieces.push({ type: 'data', bytes: this.#grown(data.length) });
+    const bytes = this.#grown(data.length);
+    data.copy(bytes);
+    this.#pieces.push({ type: 'data', bytes });
     this.#grown(padding(data.length).length).fill(0);
   }
 
@@ -45,6 +46,8 @@ export class ChunkBuilder {
 
   #grown(bytes: number): Buffer {
     const start = this.#filled;
+    // A view would be cut to what is there without a word.
+    if (start + bytes > this.#memory.length) throw new RangeError(`${bytes} bytes of an entry do not fit`);
     this.#filled += bytes;
     return this.#memory.subarray(start, this.#filled);
   }

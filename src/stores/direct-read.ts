@@ -45,15 +45,20 @@ export async function directPathOf(
 ): Promise<string | undefined> {
   if (root === undefined) return undefined;
   try {
-    const path = join(root, directory);
-    const isInside = (await realpath(path)) === join(await realpath(root), directory);
-    if (!isInside) return undefined;
+    const path = await pathInside(root, directory);
+    if (path === undefined) return undefined;
     const found = programs ?? (await countTree(path, () => false, signal)).programs;
     return found <= mostPrograms ? path : undefined;
   } catch {
     // Whatever it is, the usual way says it better.
     return undefined;
   }
+}
+
+/** Undefined where a link leads elsewhere. */
+export async function pathInside(root: string, directory: string): Promise<string | undefined> {
+  const path = join(root, directory);
+  return (await realpath(path)) === join(await realpath(root), directory) ? path : undefined;
 }
 
 /**
@@ -78,10 +83,12 @@ export async function capabilitiesOf(
   throw new PkbackupError('failed', `Docker gave nothing for "${path}/${name}"`);
 }
 
+const capabilityRecord = 'SCHILY.xattr.security.capability';
+
 /** Name, time and the like are in the entry itself. */
 function keptRecords({ pax }: TarEntry): TarEntry['pax'] {
-  const kept = [...(pax ?? [])].filter(([key]) => key.startsWith('SCHILY.xattr.'));
-  return kept.length > 0 ? new Map(kept) : undefined;
+  const capabilities = pax?.get(capabilityRecord);
+  return capabilities && new Map([[capabilityRecord, capabilities]]);
 }
 
 export interface OpenDirectory extends AsyncDisposable {

@@ -7,7 +7,7 @@ import { scanTar } from '../archive/tar-scan.ts';
 import type { Docker, Helper } from '../docker/index.ts';
 import { PkbackupError } from '../errors.ts';
 import { countTree, type TreeExtent } from './count-tree.ts';
-import { capabilitiesOf, directPathOf, hostPathFor } from './direct-read.ts';
+import { capabilitiesOf, directPathOf, hostPathFor, pathInside } from './direct-read.ts';
 import { pathBelow } from './own-repository.ts';
 import { PackNotes } from './pack-notes.ts';
 import type { Skip } from './patterns.ts';
@@ -155,18 +155,28 @@ export async function extentOf(
   const isNear = readsDirectly && container;
   const hostPath = isNear ? await hostPathFor(docker, container, place, signal) : undefined;
   const own = await repositoryIn(place, repositoryDir);
-  const skip = (name: string) => name === own || name.startsWith(ownPrefix);
   const extent =
-    hostPath === undefined ? undefined : await countedOn(join(hostPath, directory), skip, signal);
+    hostPath === undefined ? undefined : await countedOn(hostPath, directory, skipOwn(own), signal);
   if (extent) return { estimatedBytes: extent.bytes, programs: extent.programs };
   const estimatedBytes = isHostPath(source) ? undefined : await docker.volumeBytes(source, { signal });
   return estimatedBytes === undefined ? {} : { estimatedBytes };
 }
 
+/** The repository, and what restores have left. */
+function skipOwn(repository: string | undefined): Skip {
+  return (name) => name === repository || name.startsWith(ownPrefix);
+}
+
 /** Undefined where the tree cannot be read: the usual way says why. */
-async function countedOn(path: string, skip: Skip, signal: AbortSignal): Promise<TreeExtent | undefined> {
+async function countedOn(
+  root: string,
+  directory: string,
+  skip: Skip,
+  signal: AbortSignal,
+): Promise<TreeExtent | undefined> {
   try {
-    return await countTree(path, skip, signal);
+    const path = await pathInside(root, directory);
+    return path === undefined ? undefined : await countTree(path, skip, signal);
   } catch {
     signal.throwIfAborted();
     return undefined;
@@ -234,6 +244,7 @@ export async function readPlace(docker: Docker, place: Place, options: ReadPlace
         ? docker.readArchive(ready.helper.id, `${dataPath(place)}/.`, { signal })
         : packTree(path, {
             signal,
+            skip: skipOwn(own),
             onChanged: (name, what) => addNote(notes, name, what, onDevice),
             paxOf: (name) => capabilitiesOf(docker, ready.helper, dataPath(place), name, signal),
           }),

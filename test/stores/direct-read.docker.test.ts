@@ -196,7 +196,7 @@ test('is only for what lies on a disk of this host, whole and always', async () 
   expect(await volume.engine.hostPathOf({ containerId: helper.id, source: inMemory })).toBeUndefined();
 });
 
-test('a repository that lies in a directory of the host is not counted with it', async () => {
+test('a repository that lies in a directory of the host is neither counted with it nor read', async () => {
   const { engine, place } = await volumeWith('true');
   const source = makeTempDir();
   const repositoryDir = join(source, 'data/backups');
@@ -208,4 +208,13 @@ test('a repository that lies in a directory of the host is not counted with it',
   const context = { signal, readsDirectly: true };
   expect((await extentOf(engine, mounted, helper, context)).estimatedBytes).toBe(6000);
   expect((await extentOf(engine, mounted, helper, { ...context, repositoryDir })).estimatedBytes).toBe(1000);
+  const { names } = await entriesOf({ engine, place: mounted }, true, { repositoryDir });
+  expect(names).toEqual(['./', './data/', './data/file']);
+});
+
+test('what lies elsewhere is not counted', async () => {
+  const { engine, place, helper } = await volumeWith('ln -s /usr /v/out; echo x > /v/x');
+  const elsewhere = { ...place, directory: 'out' };
+  const { programs } = await extentOf(engine, elsewhere, helper, { signal, readsDirectly: true });
+  expect(programs).toBeUndefined();
 });
