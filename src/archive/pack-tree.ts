@@ -4,7 +4,7 @@
 // The tar is whole whatever happens to the tree meanwhile: a file has the size that its header says, and everything
 // that moved under our hands is told. What cannot be read at all is an error: a backup that lacks a file is no backup.
 import type { Dirent, Stats } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { systemCodeOf } from '../errors.ts';
 import {
   type EntryKind,
@@ -24,7 +24,8 @@ import {
   openLargeFile,
   typeOf,
 } from './pack-parts.ts';
-import { bytesOf, pathOf, type RawName, rawEncoding, rawOfText, textOf } from './raw-name.ts';
+import { bytesOf, pathOf, type RawName, rawOfText, textOf } from './raw-name.ts';
+import { readDirectory } from './read-directory.ts';
 import { Arena } from './reused-memory.ts';
 import { endOfArchive, type TarEntry } from './tar-format.ts';
 
@@ -109,7 +110,7 @@ class TreePacker {
   async #namesIn(directory: Directory): Promise<Dirent[] | undefined> {
     this.#options.signal.throwIfAborted();
     try {
-      const entries = await readdir(pathOf(directory.path), { encoding: rawEncoding, withFileTypes: true });
+      const entries = await readDirectory(directory.path);
       return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (error) {
       if (directory.parent && isGone(error)) return this.#tell(directory.relative, 'vanished');

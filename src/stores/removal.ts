@@ -1,6 +1,7 @@
 // Removing and measuring trees of this host that may hold directories which their owner may not write to.
-import { chmod, readdir, rm } from 'node:fs/promises';
-import { pathOf, type RawName, rawEncoding, rawOfText } from '../archive/raw-name.ts';
+import { chmod, rm } from 'node:fs/promises';
+import { pathOf, type RawName, rawOfText } from '../archive/raw-name.ts';
+import { readDirectory } from '../archive/read-directory.ts';
 import { systemCodeOf } from '../errors.ts';
 
 /** Removes a tree, also where its directories are read-only. */
@@ -17,6 +18,6 @@ export async function removeTree(path: string): Promise<void> {
 
 async function openDirectories(path: RawName): Promise<void> {
   await chmod(pathOf(path), 0o700);
-  const within = await readdir(pathOf(path), { withFileTypes: true, encoding: rawEncoding });
-  for (const each of within) if (each.isDirectory()) await openDirectories(`${path}/${each.name}`);
+  for (const each of await readDirectory(path))
+    if (each.isDirectory()) await openDirectories(`${path}/${each.name}`);
 }
