@@ -65,25 +65,32 @@ export function padding(sizeBytes: number): Buffer {
 
 /** The header blocks of an entry, extended ones first where the entry needs them. */
 export function encodeEntry(entry: TarEntry): Buffer {
-  const extended = extendedOf(entry);
+  const place = placeName(entry.path);
+  const extended = extendedOf(entry, place);
   const blocks = Buffer.allocUnsafe(extended.length + blockBytes);
-  putHeaders(blocks, 0, entry, extended);
+  putHeaders(blocks, 0, entry, place, extended);
   return blocks;
 }
 
 /** The same at `at` of `target`; gives their length. Throws `RangeError` where they do not fit. */
 export function encodeInto(target: Buffer, at: number, entry: TarEntry): number {
-  const extended = extendedOf(entry);
+  const place = placeName(entry.path);
+  const extended = extendedOf(entry, place);
   const length = extended.length + blockBytes;
   if (at + length > target.length) throw new RangeError(`${length} bytes of headers do not fit`);
-  putHeaders(target, at, entry, extended);
+  putHeaders(target, at, entry, place, extended);
   return length;
 }
 
-function putHeaders(target: Buffer, at: number, entry: TarEntry, extended: Buffer): void {
+function putHeaders(
+  target: Buffer,
+  at: number,
+  entry: TarEntry,
+  place: NamePlace | undefined,
+  extended: Buffer,
+): void {
   if (extended.length > 0) extended.copy(target, at);
   const { path, linkPath, mtime } = entry;
-  const place = placeName(path);
   putHeader(target, at + extended.length, {
     name: place?.name ?? path.subarray(0, nameBytes),
     prefix: place?.prefix,
@@ -100,9 +107,9 @@ function putHeaders(target: Buffer, at: number, entry: TarEntry, extended: Buffe
 }
 
 /** What does not fit into the header; good until the next call. */
-function extendedOf(entry: TarEntry): Buffer {
+function extendedOf(entry: TarEntry, place: NamePlace | undefined): Buffer {
   const { path, linkPath, pax, mtime } = entry;
-  const isLong = placeName(path) === undefined;
+  const isLong = place === undefined;
   const hasLongLink = linkPath !== undefined && linkPath.length > nameBytes;
   const time = Math.floor(mtime) === mtime ? undefined : mtime.toFixed(9);
   if (!isLong && !hasLongLink && !pax) return time === undefined ? nothing : timeAlone(time);
@@ -129,7 +136,13 @@ function timeAlone(time: string): Buffer {
 
 type PaxRecord = [key: string, value: Buffer];
 
-function placeName(path: Buffer): { name: Buffer; prefix?: Buffer } | undefined {
+interface NamePlace {
+  readonly name: Buffer;
+  readonly prefix?: Buffer;
+}
+
+/** Undefined where it fits into no header. */
+function placeName(path: Buffer): NamePlace | undefined {
   if (path.length <= nameBytes) return { name: path };
   // The slash that parts prefix and name is not stored; the name must not become empty.
   for (let slash = path.indexOf(0x2f); slash !== -1; slash = path.indexOf(0x2f, slash + 1)) {

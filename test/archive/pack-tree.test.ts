@@ -17,7 +17,7 @@ async function namesIn(tar: Buffer): Promise<string[]> {
   return names;
 }
 
-/** Neither empty data nor how it is cut matters, and all of it is good only until the next chunk. */
+/** A copy, because all of it is good only until the next chunk. */
 function plainly(pieces: Iterable<TarPiece>): unknown[] {
   return Array.from(pieces, (piece) => {
     if (piece.type === 'data') return piece.bytes.toString('hex');
