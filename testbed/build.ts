@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TestbedError } from './errors.ts';
 import { docker } from './host/engine.ts';
+import { oneAtATime } from './host/one-at-a-time.ts';
 import { lastLines } from './host/run.ts';
 import { findImage, hashLabel, label } from './inventory.ts';
 import type { Recipe, RootRecipe, ServerRecipe } from './recipe.ts';
@@ -11,18 +12,43 @@ import { recipeHash } from './recipe.ts';
 import { workDir } from './state.ts';
 import { writeDebianRoot } from './steps/debian-root.ts';
 
-/** Builds an image unless the one there is of the same recipe. Bases come first. */
-export async function ensureImage(recipe: Recipe, say: (line: string) => void): Promise<void> {
+type Say = (line: string) => void;
+
+/** Builds each image unless the one there is of the same recipe; side by side, for most of it is waiting for downloads. */
+export async function ensureImages(recipes: readonly ServerRecipe[], say: Say): Promise<void> {
+  const bases = new Map<string, Promise<void>>();
+  const ensureBase = (base: RootRecipe) => {
+    const ensured =
+      bases.get(base.image) ??
+      ensure(base, (hash) => rootsInTurn(() => timed(base, say, () => importRoot(base, hash))));
+    bases.set(base.image, ensured);
+    return ensured;
+  };
+  const results = await Promise.allSettled(
+    recipes.map((recipe) =>
+      ensure(recipe, (hash) => timed(recipe, say, () => buildServer(recipe, hash, ensureBase))),
+    ),
+  );
+  // All have ended by now: what still ran would go on when the caller believes that it is over.
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+async function ensure(recipe: Recipe, build: (hash: string) => Promise<void>): Promise<void> {
   const hash = await recipeHash(recipe);
   const present = await findImage(recipe.image);
-  if (present?.Labels?.[hashLabel] === hash) return;
-  if ('base' in recipe) await ensureImage(recipe.base, say);
-  say(`building ${recipe.image}`);
-  const startMs = Date.now();
-  if ('base' in recipe) await buildServer(recipe, hash);
-  else await importRoot(recipe, hash);
-  say(`built ${recipe.image} in ${Math.round((Date.now() - startMs) / 1000)} s`);
+  if (present?.Labels?.[hashLabel] !== hash) await build(hash);
 }
+
+async function timed({ image }: Recipe, say: Say, build: () => Promise<void>): Promise<void> {
+  say(`building ${image}`);
+  const startMs = Date.now();
+  await build();
+  say(`built ${image} in ${Math.round((Date.now() - startMs) / 1000)} s`);
+}
+
+/** Each takes packages from the store of downloads and puts others there. */
+const rootsInTurn = oneAtATime();
 
 async function importRoot({ image, root }: RootRecipe, hash: string): Promise<void> {
   await using work = await workDir(image);
@@ -40,11 +66,15 @@ async function importRoot({ image, root }: RootRecipe, hash: string): Promise<vo
   );
 }
 
-async function buildServer({ image, base, layOut, dockerfile }: ServerRecipe, hash: string): Promise<void> {
+async function buildServer(
+  { image, base, layOut, dockerfile }: ServerRecipe,
+  hash: string,
+  ensureBase: (base: RootRecipe) => Promise<void>,
+): Promise<void> {
   await using work = await workDir(image);
   const tree = join(work.path, 'tree');
   await mkdir(tree);
-  await layOut(tree);
+  await Promise.all([layOut(tree), ensureBase(base)]);
   await writeFile(join(work.path, 'Dockerfile'), `FROM ${base.image}\nCOPY tree /\n${dockerfile}\n`);
   const context = { context: work.path, src: ['Dockerfile', 'tree'] };
   await finish(

@@ -1,7 +1,7 @@
 // The test bed's command line: npm run testbed -- up | down | status [names...]
 import process from 'node:process';
 import type { ImageInfo } from 'dockerode';
-import { ensureImage } from './build.ts';
+import { ensureImages } from './build.ts';
 import { missing, TestbedError } from './errors.ts';
 import { engineVersion, ensureEngine, stopOwnEngine } from './host/engine.ts';
 import { lock } from './host/lock.ts';
@@ -23,7 +23,7 @@ async function up(names: string[]): Promise<void> {
   await using _held = await lock(say);
   await clearWork();
   await ensureEngine(say);
-  for (const recipe of chosen) await ensureImage(recipe, say);
+  await ensureImages(chosen, say);
   await removeUnnamed();
   say(`ready: ${chosen.map(({ image }) => image).join(', ')}`);
 }

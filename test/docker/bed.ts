@@ -1,8 +1,9 @@
 // Containers and volumes for tests, made with dockerode itself and not with the code under test; all carry the label
-// `pkbackup.test=1` and are removed at the end.
+// `pkbackup.test=1`. What a test makes is removed after it, what was made before any of them at the end of the file: every
+// server that is left running asks after its health each second, and fifty of them are all that a small machine can do.
 import { randomBytes } from 'node:crypto';
 import Dockerode from 'dockerode';
-import { afterAll } from 'vitest';
+import { afterAll, afterEach, beforeEach } from 'vitest';
 import { connectDocker } from '../../src/docker/index.ts';
 import type { Event } from '../../src/events.ts';
 import type { StoreContext } from '../../src/stores/store.ts';
@@ -10,14 +11,32 @@ import type { StoreContext } from '../../src/stores/store.ts';
 export const chromaImage = 'pkbackup-test/chromadb:1';
 const labels = { 'pkbackup.test': '1' };
 const engine = new Dockerode();
-const containers = new Set<string>();
-const volumes = new Set<string>();
 
-afterAll(async () => {
+interface Made {
+  readonly containers: Set<string>;
+  readonly volumes: Set<string>;
+}
+
+const nothing = (): Made => ({ containers: new Set(), volumes: new Set() });
+const ofFile = nothing();
+let made = ofFile;
+
+beforeEach(() => {
+  made = nothing();
+});
+
+afterEach(async () => {
+  await removeAll(made);
+  made = ofFile;
+}, 120_000);
+
+afterAll(() => removeAll(ofFile), 120_000);
+
+async function removeAll({ containers, volumes }: Made): Promise<void> {
   for (const id of containers)
     await engine.getContainer(id).remove({ force: true, v: true }).catch(ignoreGone);
   for (const name of volumes) await engine.getVolume(name).remove().catch(ignoreGone);
-}, 120_000);
+}
 
 function ignoreGone(error: { statusCode?: number }): void {
   if (error.statusCode !== 404) throw error;
@@ -27,9 +46,9 @@ export const docker = () => connectDocker(process.env);
 
 export const uniqueName = (what: string) => `pkbt-${what}-${randomBytes(4).toString('hex')}`;
 
-/** Removed at the end whoever makes it. */
+/** Removed with what the test makes, whoever makes it. */
 export function volumeNamed(name: string): string {
-  volumes.add(name);
+  made.volumes.add(name);
   return name;
 }
 
@@ -76,7 +95,7 @@ export async function makeContainer(options: ContainerOptions = {}): Promise<str
     },
     ...options.more,
   });
-  containers.add(container.id);
+  made.containers.add(container.id);
   if (options.isStarted !== false) await container.start();
   return container.id;
 }
@@ -104,7 +123,7 @@ export async function inVolume(volume: string, script: string): Promise<string> 
   const { StatusCode } = await container.wait();
   const output = await container.logs({ stdout: true, stderr: true, follow: false });
   await container.remove();
-  containers.delete(id);
+  made.containers.delete(id);
   const plain = demux(output as unknown as Buffer);
   if (StatusCode !== 0) throw new Error(`exit code ${StatusCode}: ${plain}`);
   return plain;

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { missing } from '../errors.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { run } from './run.ts';
 
 export const isRoot = process.getuid?.() === 0;
@@ -17,9 +18,14 @@ export async function aptInstall(packages: string[]): Promise<void> {
   if (!isRoot) throw missing(`"${list}" is not installed`, `run "apt-get install ${list}" as root`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   const patient = ['-o', 'DPkg::Lock::Timeout=300'];
-  await run('apt-get', ['update', ...patient], { env });
-  await run('apt-get', ['install', '-y', '--no-install-recommends', ...patient, ...packages], { env });
+  await inTurn(async () => {
+    await run('apt-get', ['update', ...patient], { env });
+    await run('apt-get', ['install', '-y', '--no-install-recommends', ...patient, ...packages], { env });
+  });
 }
+
+/** apt waits for another one that installs, but not for one that updates its lists. */
+const inTurn = oneAtATime();
 
 export interface DebianMirror {
   main: string;
@@ -31,7 +37,7 @@ export async function debianMirror(): Promise<DebianMirror> {
   const known = await configuredMirror();
   if (known) return known;
   // Origin and label are only known once the Release files are there.
-  if (isRoot) await run('apt-get', ['update']);
+  if (isRoot) await inTurn(() => run('apt-get', ['update']));
   const fetched = await configuredMirror();
   if (fetched) return fetched;
   throw missing(
