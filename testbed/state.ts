@@ -1,5 +1,5 @@
 // Where the test bed keeps what it may throw away: downloads, half-built trees, the log of the engine it started.
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 export const projectRoot = dirname(import.meta.dirname);
@@ -14,13 +14,11 @@ export async function cacheDir(name: string): Promise<string> {
 
 const workRoot = join(stateDir, 'work');
 
-/** An empty folder that is gone when the block ends; `clearWork` takes what a killed run left. */
+/** A new folder that is gone when the block ends; `clearWork` takes what a killed run left. */
 export async function workDir(name: string): Promise<AsyncDisposable & { path: string }> {
-  const path = join(workRoot, name.replaceAll(/[^\w.-]/g, '-'));
-  const remove = () => rm(path, { recursive: true, force: true });
-  await remove();
-  await mkdir(path, { recursive: true });
-  return { path, [Symbol.asyncDispose]: remove };
+  await mkdir(workRoot, { recursive: true });
+  const path = await mkdtemp(join(workRoot, `${name.replaceAll(/[^\w.-]/g, '-')}-`));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
 export async function clearWork(): Promise<void> {
