@@ -3,7 +3,7 @@
 // server that is left running asks after its health each second, and fifty of them are all that a small machine can do.
 import { randomBytes } from 'node:crypto';
 import Dockerode from 'dockerode';
-import { afterAll, afterEach, beforeEach } from 'vitest';
+import { afterAll, beforeEach } from 'vitest';
 import { connectDocker } from '../../src/docker/index.ts';
 import type { Event } from '../../src/events.ts';
 import type { StoreContext } from '../../src/stores/store.ts';
@@ -21,14 +21,15 @@ const nothing = (): Made => ({ containers: new Set(), volumes: new Set() });
 const ofFile = nothing();
 let made = ofFile;
 
-beforeEach(() => {
+beforeEach(({ onTestFinished }) => {
   made = nothing();
+  // The first that is asked for is the last that is done: by then the test has let go of all.
+  onTestFinished(async () => {
+    const ofTest = made;
+    made = ofFile;
+    await removeAll(ofTest);
+  }, 120_000);
 });
-
-afterEach(async () => {
-  await removeAll(made);
-  made = ofFile;
-}, 120_000);
 
 afterAll(() => removeAll(ofFile), 120_000);
 
