@@ -13,11 +13,12 @@ const labels = { 'pkbackup.test': '1' };
 const engine = new Dockerode();
 
 interface Made {
-  readonly containers: Set<string>;
+  /** What uses volumes, in the order in which it was made. */
+  readonly users: Map<string, () => Promise<unknown>>;
   readonly volumes: Set<string>;
 }
 
-const nothing = (): Made => ({ containers: new Set(), volumes: new Set() });
+const nothing = (): Made => ({ users: new Map(), volumes: new Set() });
 const ofFile = nothing();
 let made = ofFile;
 
@@ -33,9 +34,8 @@ beforeEach(({ onTestFinished }) => {
 
 afterAll(() => removeAll(ofFile), 120_000);
 
-async function removeAll({ containers, volumes }: Made): Promise<void> {
-  for (const id of containers)
-    await engine.getContainer(id).remove({ force: true, v: true }).catch(ignoreGone);
+async function removeAll({ users, volumes }: Made): Promise<void> {
+  for (const remove of [...users.values()].reverse()) await remove().catch(ignoreGone);
   for (const name of volumes) await engine.getVolume(name).remove().catch(ignoreGone);
 }
 
@@ -46,6 +46,11 @@ function ignoreGone(error: { statusCode?: number }): void {
 export const docker = () => connectDocker(process.env);
 
 export const uniqueName = (what: string) => `pkbt-${what}-${randomBytes(4).toString('hex')}`;
+
+/** For what the test makes by other means: it may be gone by then. */
+export function removedAtEnd(name: string, remove: () => Promise<unknown>): void {
+  made.users.set(name, remove);
+}
 
 /** Removed with what the test makes, whoever makes it. */
 export function volumeNamed(name: string): string {
@@ -96,7 +101,7 @@ export async function makeContainer(options: ContainerOptions = {}): Promise<str
     },
     ...options.more,
   });
-  made.containers.add(container.id);
+  removedAtEnd(container.id, () => container.remove({ force: true, v: true }));
   if (options.isStarted !== false) await container.start();
   return container.id;
 }
@@ -124,7 +129,7 @@ export async function inVolume(volume: string, script: string): Promise<string> 
   const { StatusCode } = await container.wait();
   const output = await container.logs({ stdout: true, stderr: true, follow: false });
   await container.remove();
-  made.containers.delete(id);
+  made.users.delete(id);
   const plain = demux(output as unknown as Buffer);
   if (StatusCode !== 0) throw new Error(`exit code ${StatusCode}: ${plain}`);
   return plain;

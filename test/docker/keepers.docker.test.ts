@@ -1,25 +1,24 @@
 // A keeper holds image and volumes of a container, and the container is made again from it as it was.
 import Dockerode from 'dockerode';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Keeper } from '../../src/docker/index.ts';
-import { docker, helpersLeft, makeContainer, makeVolume, uniqueName } from './bed.ts';
+import {
+  docker,
+  helpersLeft,
+  makeContainer,
+  makeVolume,
+  removedAtEnd,
+  uniqueName,
+  volumeNamed,
+} from './bed.ts';
 
 const engine = new Dockerode();
-const removals: (() => Promise<unknown>)[] = [];
-
-afterAll(async () => {
-  for (const remove of removals.toReversed()) {
-    await remove().catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 404) throw error;
-    });
-  }
-}, 120_000);
 
 async function makeNetwork(subnet?: string): Promise<string> {
   const Name = uniqueName('network');
   const IPAM = subnet === undefined ? undefined : { Config: [{ Subnet: subnet }] };
   await engine.createNetwork({ Name, Labels: { 'com.example': 'yes' }, ...(IPAM ? { IPAM } : {}) });
-  removals.push(() => engine.getNetwork(Name).remove());
+  removedAtEnd(Name, () => engine.getNetwork(Name).remove());
   return Name;
 }
 
@@ -31,13 +30,13 @@ const guardId = () =>
 async function keepOne(id: string, name: string): Promise<{ keeper: Keeper; guardId: string }> {
   const options = { guardId: guardId(), number: 0 };
   const keeper = await (await docker()).keep({ id, name }, options);
-  removals.push(() => engine.getContainer(keeper.name).remove({ force: true }));
+  removedAtEnd(keeper.name, () => engine.getContainer(keeper.name).remove({ force: true }));
   return { keeper, guardId: options.guardId };
 }
 
 async function madeAgain(keeper: Keeper) {
   const { id } = await (await docker()).remakeKept(keeper);
-  removals.push(() => engine.getContainer(id).remove({ force: true, v: true }));
+  removedAtEnd(id, () => engine.getContainer(id).remove({ force: true, v: true }));
   return engine.getContainer(id).inspect();
 }
 
@@ -82,7 +81,7 @@ test('networks, addresses, volumes without a name, variables and labels: all is 
   await engine.getNetwork(second).connect({ Container: id, EndpointConfig: { Aliases: ['other'] } });
   const before = await engine.getContainer(id).inspect();
   const anonymous = before.Mounts.find(({ Destination }) => Destination === '/without-a-name')?.Name ?? '';
-  removals.push(() => engine.getVolume(anonymous).remove());
+  volumeNamed(anonymous);
 
   const { keeper, guardId: guard } = await keepOne(id, name);
   const { Config, State } = await engine.getContainer(keeper.name).inspect();
@@ -113,7 +112,7 @@ test('networks, addresses, volumes without a name, variables and labels: all is 
 test('an image whose tag was given to another one is found, and a keeper that was pruned is made again', async () => {
   const repository = uniqueName('image');
   const tag = (of: string) => engine.getImage(of).tag({ repo: repository, tag: 'latest' });
-  removals.push(() => engine.getImage(`${repository}:latest`).remove());
+  removedAtEnd(repository, () => engine.getImage(`${repository}:latest`).remove());
   await tag('pkbackup-test/debian:trixie');
   const name = uniqueName('kept');
   const id = await makeContainer({
@@ -134,5 +133,5 @@ test('an image whose tag was given to another one is found, and a keeper that wa
   expect(made.Config.Image).toBe(
     `${repository}:latest-pkbackup-${Image.replace('sha256:', '').slice(0, 12)}`,
   );
-  removals.push(() => engine.getImage(made.Config.Image).remove());
+  removedAtEnd(made.Config.Image, () => engine.getImage(made.Config.Image).remove());
 });

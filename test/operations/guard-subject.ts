@@ -3,20 +3,13 @@ import { join } from 'node:path';
 import process from 'node:process';
 import Dockerode from 'dockerode';
 import { execa } from 'execa';
-import { afterAll, expect } from 'vitest';
+import { expect } from 'vitest';
 import { openRepository } from '../../src/repository/index.ts';
 import { cleanEnvironment, makeDirectory, type Ran, shim } from '../cli/program.ts';
-import { inVolume, makeContainer, makeVolume, uniqueName } from '../docker/bed.ts';
+import { inVolume, makeContainer, makeVolume, removedAtEnd, uniqueName } from '../docker/bed.ts';
 
 const engine = new Dockerode();
 const liveDocker = { DOCKER_HOST: process.env.DOCKER_HOST || 'unix:///var/run/docker.sock' };
-const names = new Set<string>();
-
-/** Containers that commands and rollbacks have made have other ids than those that the tests have. */
-afterAll(async () => {
-  for (const name of names) await removeAll(name).catch(ignoreGone);
-}, 120_000);
-
 /** A rollback names the volumes that had no name, so they do not go by themselves. */
 async function removeAll(name: string): Promise<void> {
   const container = engine.getContainer(name);
@@ -30,9 +23,9 @@ function ignoreGone(error: { statusCode?: number }): void {
   if (error.statusCode !== 404) throw error;
 }
 
-/** Removed at the end whoever makes it. */
+/** Removed at the end whoever makes it: what commands and rollbacks have made has other ids than what the tests have made. */
 export function containerNamed(name: string): string {
-  names.add(name);
+  removedAtEnd(name, () => removeAll(name));
   return name;
 }
 
