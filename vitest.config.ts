@@ -15,6 +15,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     restoreMocks: true,
+    globalSetup: 'test/publish-program.ts',
     projects: [
       {
         test: {

@@ -1,11 +1,10 @@
 // The real program, as people run it: built and laid out as it is published, with arguments, in a directory of its own.
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
-import { afterAll } from 'vitest';
-import { buildInto } from '../../scripts/build.ts';
+import { afterAll, inject } from 'vitest';
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const made: string[] = [];
@@ -16,15 +15,7 @@ afterAll(() => {
 /** As it lies in the clone. */
 export const shimOfSources = join(root, 'bin', 'pkbackup.js');
 /** As it is published. */
-export const shim = await publish();
-
-async function publish(): Promise<string> {
-  const directory = makeDirectory();
-  for (const part of ['bin', 'package.json'])
-    cpSync(join(root, part), join(directory, part), { recursive: true });
-  await buildInto(join(directory, 'dist'));
-  return join(directory, 'bin', 'pkbackup.js');
-}
+export const shim = inject('shim');
 
 export interface Ran {
   readonly exitCode: number | undefined;
