@@ -33,8 +33,9 @@ export default defineConfig({
           include: [docker],
           exclude: [slow],
           retry,
-          testTimeout: 240_000,
-          hookTimeout: 240_000,
+          // Only what hangs: on a slow machine a test with several starts of a server takes five minutes.
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       {

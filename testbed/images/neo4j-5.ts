@@ -25,13 +25,15 @@ export const neo4j5: ServerRecipe = {
   async layOut(tree) {
     await mavenCopy(join(tree, home, 'lib'), join(sources, 'pom.xml'));
     for (const name of programs) await place(tree, `${home}/bin/${name}`, join(sources, name), 0o755);
-    await place(tree, '/startup/docker-entrypoint.sh', join(sources, 'docker-entrypoint.sh'), 0o755);
+    for (const name of ['docker-entrypoint.sh', 'share-classes'])
+      await place(tree, `/startup/${name}`, join(sources, name), 0o755);
   },
   dockerfile: `
 ENV NEO4J_EDITION=community NEO4J_HOME=${home} LANG=C.UTF-8 PATH=${home}/bin:$PATH JAVA_OPTS=""
 RUN groupadd --gid 7474 neo4j && useradd --uid 7474 --gid neo4j --home-dir ${home} --no-create-home neo4j \\
   && cd ${home} && mkdir -p conf import plugins certificates licenses /data /logs && touch conf/neo4j.conf \\
-  && ln -s /data data && ln -s /logs logs && chown -R neo4j:neo4j ${home} /data /logs && chmod 777 /data /logs
+  && ln -s /data data && ln -s /logs logs && chown -R neo4j:neo4j ${home} /data /logs && chmod 777 /data /logs \\
+  && mkdir /usr/share/neo4j && chown neo4j /usr/share/neo4j && gosu neo4j:neo4j /startup/share-classes
 VOLUME /data /logs
 WORKDIR ${home}
 EXPOSE 7474 7473 7687

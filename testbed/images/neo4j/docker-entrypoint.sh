@@ -7,7 +7,8 @@ owner="$(id -u):$(id -g)"
 if ((EUID == 0)); then
   as_neo4j=(gosu neo4j:neo4j)
   owner=neo4j:neo4j
-  chown -R neo4j:neo4j "$NEO4J_HOME"
+  # Not those that are right: the file system of the container would copy each of them first.
+  find "$NEO4J_HOME" ! -user neo4j -exec chown --no-dereference neo4j:neo4j {} +
 fi
 
 # What is mounted belongs to neo4j from then on. The official image says so on stdout, too.
