@@ -36,7 +36,8 @@ type HoldRun = Pick<Run, 'emit' | 'signal' | 'repository' | 'environment'>;
 const suffix = '.server.json';
 const usualGraceSeconds = 60;
 const pollMs = 100;
-const startedMs = 3000;
+/** How long one that was started well may not be seen. */
+export const startedMs = 3000;
 
 /**
  * Everything is ready to stop the server of the store, and it still runs. Undefined where it is not on this host. Throws
@@ -113,7 +114,7 @@ export class ServerHold implements AsyncDisposable {
     this.#stoppedMs ??= performance.now();
     try {
       await this.server.beforeStop?.();
-      await this.#guard?.tell({ isStopped: true });
+      await this.#guard?.tell({ isStopped: true, isStarting: false });
       await this.#stop(programs);
       signal.throwIfAborted();
     } catch (error) {
@@ -150,7 +151,7 @@ export class ServerHold implements AsyncDisposable {
     const { name: store, server: programs } = this.#store;
     if (this.#isSwapping) throw halfSwapped(this.server);
     const consistent = !(await this.server.isRunning());
-    if (programs) await start(this.#run, this.#store, this.server, programs.start);
+    if (programs) await this.#start(programs);
     this.#stoppedMs = undefined;
     const downtimeMs = Math.round(performance.now() - stoppedMs);
     this.#report = {
@@ -180,7 +181,12 @@ export class ServerHold implements AsyncDisposable {
   async startAgain(): Promise<void> {
     await this.release();
     const { server: programs } = this.#store;
-    if (this.#ranBefore && programs) await start(this.#run, this.#store, this.server, programs.start);
+    if (this.#ranBefore && programs) await this.#start(programs);
+  }
+
+  async #start(programs: ServerPrograms): Promise<void> {
+    await this.#guard?.tell({ isStarting: true }).catch(() => undefined);
+    await start(this.#run, this.#store, this.server, programs.start);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -261,7 +267,7 @@ async function start(
 ): Promise<void> {
   if (await server.isRunning()) return;
   const failed = await insist(emit, serverProgram('start', command, store), () => server.isRunning());
-  if (!failed) return untilSeen(server);
+  if (!failed) return void (await isSeen(server, startedMs));
   throw new PkbackupError(
     'failed',
     `${server.name} was stopped and does not run again: ${failureOf('start', command, failed)}`,
@@ -269,10 +275,14 @@ async function start(
   );
 }
 
-/** One that has just been started may take a moment; who asks before that would start another one. */
-async function untilSeen(server: HostServer): Promise<void> {
-  const giveUpAt = performance.now() + startedMs;
-  while (!(await server.isRunning()) && performance.now() < giveUpAt) await sleep(pollMs);
+/** Whether it runs in time. One that has just been started may take a moment; who asks before that would start another one. */
+export async function isSeen(server: HostServer, patienceMs: number): Promise<boolean> {
+  const giveUpAt = performance.now() + patienceMs;
+  while (!(await server.isRunning())) {
+    if (performance.now() > giveUpAt) return false;
+    await sleep(pollMs);
+  }
+  return true;
 }
 
 /** Servers that crashed runs had stopped are started by what the configuration of today says. */

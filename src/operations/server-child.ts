@@ -9,9 +9,14 @@ import type { StartOrder } from './host-server.ts';
 interface Told {
   order?: StartOrder;
   isStopped?: boolean;
+  /** The program that starts it was run, and may outlive who ran it. */
+  isStarting?: boolean;
   isSwapping?: boolean;
   end?: true;
 }
+
+/** Milliseconds, for a program that starts it and is under way. */
+const startingMs = 10_000;
 
 process.exit(await wait());
 
@@ -21,25 +26,32 @@ async function wait(): Promise<number> {
     told = { ...told, ...line };
     if (told.end) return 0;
   }
-  const { order, isStopped, isSwapping } = told;
+  const { order, isStopped, isStarting = false, isSwapping } = told;
   if (!order) return 0;
   // The next command puts the data in order, and starts the server then.
   if (isSwapping) return 0;
-  if (isStopped) return startAgain(order);
+  if (isStopped) return startAgain(order, isStarting);
   await rm(order.marker, { force: true });
   return 0;
 }
 
-async function startAgain({ store, start, patienceMs: stopMs, marker }: StartOrder): Promise<number> {
-  const { hasEnded, serverOf, serverProgram } = await import('./host-server.ts');
+async function startAgain(
+  { store, start, patienceMs: stopMs, marker }: StartOrder,
+  isStarting: boolean,
+): Promise<number> {
+  const { hasEnded, isSeen, serverOf, serverProgram, startedMs } = await import('./host-server.ts');
   const server = serverOf(store, { environment: process.env });
   if (!server) return 1;
   const { argv, cwd, deadlineMs } = start;
   const environment = { ...process.env, ...serverProgram('start', start, store).variables };
+  if (isStarting && (await isSeen(server, startingMs))) {
+    await rm(marker, { force: true });
+    return 0;
+  }
   // The stop may still be under way: a server that is about to end would be taken for one that runs.
-  await hasEnded(server, stopMs);
+  if (!isStarting) await hasEnded(server, stopMs);
   return insistUntilDone(marker, async () => {
     const { exitCode } = await runProgram(argv, { cwd, deadlineMs, environment });
-    return exitCode === 0 || (await server.isRunning());
+    return (await isSeen(server, exitCode === 0 ? startedMs : 0)) || exitCode === 0;
   });
 }

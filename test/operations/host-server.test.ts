@@ -127,6 +127,17 @@ describe('a server of this host', () => {
     await untilItRuns();
   });
 
+  it('is not started twice when pkbackup was killed while the start was under way', async () => {
+    const child = await startHolder('ready');
+    writeFileSync(join(home, 'start-is-slow'), '');
+    child.stdin?.write('go on\n');
+    await vi.waitUntil(() => toldSoFar().includes('start'), { timeout: 15_000, interval: 1 });
+    child.kill('SIGKILL');
+    await vi.waitUntil(() => journals().length === 0, { timeout: 30_000 });
+    expect(pidNow()).toBeDefined();
+    expect(toldSoFar()).toEqual(['stop', 'start', 'serve']);
+  });
+
   it('is started by the next command where nobody else could', async () => {
     writeFileSync(join(home, 'start-fails'), '');
     const child = await startHolder('ready');
