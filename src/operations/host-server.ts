@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandLine, ConfiguredStore, ServerPrograms } from '../config/types.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
-import { isAlive, thisProcess } from '../owner.ts';
+import { isAlive, ownerOf, thisProcess } from '../owner.ts';
 import type { HoldReport } from '../quiesce/index.ts';
 import { journalNameOf, storeOfJournal } from '../repository/index.ts';
 import { storeOf } from '../stores/index.ts';
@@ -36,8 +36,7 @@ type HoldRun = Pick<Run, 'emit' | 'signal' | 'repository' | 'environment'>;
 const suffix = '.server.json';
 const usualGraceSeconds = 60;
 const pollMs = 100;
-/** How long one that was started well may not be seen. */
-export const startedMs = 3000;
+const startedMs = 3000;
 
 /**
  * Everything is ready to stop the server of the store, and it still runs. Undefined where it is not on this host. Throws
@@ -114,7 +113,7 @@ export class ServerHold implements AsyncDisposable {
     this.#stoppedMs ??= performance.now();
     try {
       await this.server.beforeStop?.();
-      await this.#guard?.tell({ isStopped: true, isStarting: false });
+      await this.#guard?.tell({ isStopped: true, starting: null });
       await this.#stop(programs);
       signal.throwIfAborted();
     } catch (error) {
@@ -184,9 +183,11 @@ export class ServerHold implements AsyncDisposable {
     if (this.#ranBefore && programs) await this.#start(programs);
   }
 
+  /** The program outlives us where we are killed: it must not meet another one of the kind. */
   async #start(programs: ServerPrograms): Promise<void> {
-    await this.#guard?.tell({ isStarting: true }).catch(() => undefined);
-    await start(this.#run, this.#store, this.server, programs.start);
+    await start(this.#run, this.#store, this.server, programs.start, (pid) => {
+      this.#guard?.tell({ starting: ownerOf(pid) }).catch(() => undefined);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -264,10 +265,12 @@ async function start(
   store: ServedStore,
   server: HostServer,
   command: CommandLine,
+  onStart?: (pid: number) => void,
 ): Promise<void> {
   if (await server.isRunning()) return;
-  const failed = await insist(emit, serverProgram('start', command, store), () => server.isRunning());
-  if (!failed) return void (await isSeen(server, startedMs));
+  const program = { ...serverProgram('start', command, store), ...(onStart ? { onStart } : {}) };
+  const failed = await insist(emit, program, () => server.isRunning());
+  if (!failed) return untilSeen(server);
   throw new PkbackupError(
     'failed',
     `${server.name} was stopped and does not run again: ${failureOf('start', command, failed)}`,
@@ -275,14 +278,10 @@ async function start(
   );
 }
 
-/** Whether it runs in time. One that has just been started may take a moment; who asks before that would start another one. */
-export async function isSeen(server: HostServer, patienceMs: number): Promise<boolean> {
-  const giveUpAt = performance.now() + patienceMs;
-  while (!(await server.isRunning())) {
-    if (performance.now() > giveUpAt) return false;
-    await sleep(pollMs);
-  }
-  return true;
+/** One that has just been started may take a moment; who asks before that would start another one. */
+export async function untilSeen(server: HostServer): Promise<void> {
+  const giveUpAt = performance.now() + startedMs;
+  while (!(await server.isRunning()) && performance.now() < giveUpAt) await sleep(pollMs);
 }
 
 /** Servers that crashed runs had stopped are started by what the configuration of today says. */

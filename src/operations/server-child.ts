@@ -2,6 +2,8 @@
 // What it runs came through the pipe, from the configuration of that run, and is written nowhere.
 import { rm } from 'node:fs/promises';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive, type Owner } from '../owner.ts';
 import { runProgram } from '../process.ts';
 import { insistUntilDone, toldByPipe } from './child-work.ts';
 import type { StartOrder } from './host-server.ts';
@@ -9,14 +11,13 @@ import type { StartOrder } from './host-server.ts';
 interface Told {
   order?: StartOrder;
   isStopped?: boolean;
-  /** The program that starts it was run, and may outlive who ran it. */
-  isStarting?: boolean;
+  /** The last program that was to start it since it was stopped; it may still be under way. */
+  starting?: Owner | null;
   isSwapping?: boolean;
   end?: true;
 }
 
-/** Milliseconds, for a program that starts it and is under way. */
-const startingMs = 10_000;
+const pollMs = 100;
 
 process.exit(await wait());
 
@@ -26,32 +27,40 @@ async function wait(): Promise<number> {
     told = { ...told, ...line };
     if (told.end) return 0;
   }
-  const { order, isStopped, isStarting = false, isSwapping } = told;
+  const { order, isStopped, starting, isSwapping } = told;
   if (!order) return 0;
   // The next command puts the data in order, and starts the server then.
   if (isSwapping) return 0;
-  if (isStopped) return startAgain(order, isStarting);
+  if (isStopped) return startAgain(order, starting ?? undefined);
   await rm(order.marker, { force: true });
   return 0;
 }
 
 async function startAgain(
   { store, start, patienceMs: stopMs, marker }: StartOrder,
-  isStarting: boolean,
+  starting: Owner | undefined,
 ): Promise<number> {
-  const { hasEnded, isSeen, serverOf, serverProgram, startedMs } = await import('./host-server.ts');
+  const { hasEnded, serverOf, serverProgram, untilSeen } = await import('./host-server.ts');
   const server = serverOf(store, { environment: process.env });
   if (!server) return 1;
   const { argv, cwd, deadlineMs } = start;
   const environment = { ...process.env, ...serverProgram('start', start, store).variables };
-  if (isStarting && (await isSeen(server, startingMs))) {
-    await rm(marker, { force: true });
-    return 0;
+  if (starting) {
+    await untilGone(starting, deadlineMs);
+    await untilSeen(server);
   }
   // The stop may still be under way: a server that is about to end would be taken for one that runs.
-  if (!isStarting) await hasEnded(server, stopMs);
+  await hasEnded(server, stopMs);
   return insistUntilDone(marker, async () => {
     const { exitCode } = await runProgram(argv, { cwd, deadlineMs, environment });
-    return (await isSeen(server, exitCode === 0 ? startedMs : 0)) || exitCode === 0;
+    if (exitCode !== 0) return !server.isGuessed && (await server.isRunning());
+    await untilSeen(server);
+    return true;
   });
+}
+
+/** Another one that starts the server at the same time may spoil it for both. */
+async function untilGone(owner: Owner, patienceMs: number): Promise<void> {
+  const giveUpAt = performance.now() + patienceMs;
+  while (isAlive(owner) && performance.now() < giveUpAt) await sleep(pollMs);
 }

@@ -16,6 +16,8 @@ export interface UserProgram {
   readonly variables: Readonly<Record<string, string>>;
   /** For events. */
   readonly store?: string;
+  /** Called with its process id as soon as it runs. */
+  readonly onStart?: (pid: number) => void;
 }
 
 const attempts = 3;
@@ -24,13 +26,14 @@ const betweenMs = 1000;
 /** Each line that it says becomes a step. */
 export function runUserProgram(
   emit: Emit,
-  { key, command: { argv, cwd, deadlineMs }, variables, store }: UserProgram,
+  { key, command: { argv, cwd, deadlineMs }, variables, store, onStart }: UserProgram,
   signal?: AbortSignal,
 ): Promise<ProgramEnd> {
   return runProgram(argv, {
     cwd,
     deadlineMs,
     signal,
+    ...(onStart ? { onStart } : {}),
     environment: { ...withoutSecrets(process.env), ...variables },
     onLine: (line) => {
       if (line.trim() === '') return;

@@ -181,6 +181,8 @@ export interface HostServer {
   readonly name: string;
   /** Whether it has the data open, or is about to. MUST be right on the side of yes: nobody touches the data before it is no. */
   isRunning(signal?: AbortSignal): Promise<boolean>;
+  /** Where it listens is not known in this process: that it runs is no more than a guess on the side of yes. */
+  readonly isGuessed?: boolean;
   /** Returns when it answers; throws `unhealthy` where it does not in time. */
   untilServing(signal: AbortSignal): Promise<void>;
   /** Its backups are hot, whatever `quiesce` says: it is held for a restore alone. */

@@ -23,6 +23,7 @@ if (what === 'serve') {
 }
 if (what === 'start') {
   if (has('start-fails')) process.exit(3);
+  if (existsSync(pidFile)) process.exit(0);
   if (has('start-is-slow')) await new Promise((resolve) => setTimeout(resolve, 1500));
   spawn(process.execPath, [process.argv[1], 'serve', home], { detached: true, stdio: 'ignore' }).unref();
   while (!existsSync(pidFile)) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -13,14 +13,17 @@ export function hostServerOf(target: FalkordbTarget, { environment }: HostContex
   const never = new AbortController().signal;
   const connect = (signal = never) => connectOnHost(target, { environment, signal });
   const { url_env, host, port, tools } = target;
+  // In the process that starts it again the variable is missing, because a password may be in it.
+  const isGuessed = url_env !== undefined && environment[url_env] === undefined;
   return {
     name: `the server at ${nameAt(target, environment)}`,
     isSavedHot: true,
 
+    isGuessed,
+
     /** No password is needed for that, and the process that starts it again has none. */
     async isRunning(signal = never) {
-      // Where that variable is missing nobody can say no.
-      if (url_env !== undefined && environment[url_env] === undefined) return true;
+      if (isGuessed) return true;
       return isRunning(await connectOnHost({ url_env, host, port, tools }, { environment, signal }));
     },
 
