@@ -16,9 +16,14 @@ export default async function publishProgram(project: TestProject): Promise<() =
   const directory = mkdtempSync(join(tmpdir(), 'pkbackup-published-'));
   for (const part of ['bin', 'package.json'])
     cpSync(join(dirname(import.meta.dirname), part), join(directory, part), { recursive: true });
+  const remove = () => rmSync(directory, { recursive: true, force: true });
   const build = async () => void (await buildInto(join(directory, 'dist')));
-  await build();
-  project.onTestsRerun(build);
+  await build().catch((error) => {
+    remove();
+    throw error;
+  });
+  // What is wrong in the sources esbuild has said; the next change of them is built again.
+  project.onTestsRerun(() => build().catch(() => undefined));
   project.provide('shim', join(directory, 'bin', 'pkbackup.js'));
-  return () => rmSync(directory, { recursive: true, force: true });
+  return remove;
 }

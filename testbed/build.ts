@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TestbedError } from './errors.ts';
+import { allEnded } from './host/all-ended.ts';
 import { docker } from './host/engine.ts';
 import { oneAtATime } from './host/one-at-a-time.ts';
 import { lastLines } from './host/run.ts';
@@ -24,14 +25,11 @@ export async function ensureImages(recipes: readonly ServerRecipe[], say: Say): 
     bases.set(base.image, ensured);
     return ensured;
   };
-  const results = await Promise.allSettled(
+  await allEnded(
     recipes.map((recipe) =>
       ensure(recipe, (hash) => timed(recipe, say, () => buildServer(recipe, hash, ensureBase))),
     ),
   );
-  // All have ended by now: what still ran would go on when the caller believes that it is over.
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
 }
 
 async function ensure(recipe: Recipe, build: (hash: string) => Promise<void>): Promise<void> {
@@ -43,7 +41,11 @@ async function ensure(recipe: Recipe, build: (hash: string) => Promise<void>): P
 async function timed({ image }: Recipe, say: Say, build: () => Promise<void>): Promise<void> {
   say(`building ${image}`);
   const startMs = Date.now();
-  await build();
+  await build().catch((error: unknown) => {
+    // The caller tells one of them in full.
+    say(`failed: ${image}: ${error instanceof Error ? error.message.split('\n')[0] : error}`);
+    throw error;
+  });
   say(`built ${image} in ${Math.round((Date.now() - startMs) / 1000)} s`);
 }
 
@@ -74,7 +76,7 @@ async function buildServer(
   await using work = await workDir(image);
   const tree = join(work.path, 'tree');
   await mkdir(tree);
-  await Promise.all([layOut(tree), ensureBase(base)]);
+  await allEnded([layOut(tree), ensureBase(base)]);
   await writeFile(join(work.path, 'Dockerfile'), `FROM ${base.image}\nCOPY tree /\n${dockerfile}\n`);
   const context = { context: work.path, src: ['Dockerfile', 'tree'] };
   await finish(

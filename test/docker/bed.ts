@@ -2,6 +2,7 @@
 // `pkbackup.test=1`. What a test makes is removed after it, what was made before any of them at the end of the file: every
 // server that is left running asks after its health each second, and fifty of them are all that a small machine can do.
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Dockerode from 'dockerode';
 import { afterAll, beforeEach } from 'vitest';
 import { connectDocker } from '../../src/docker/index.ts';
@@ -34,13 +35,30 @@ beforeEach(({ onTestFinished }) => {
 
 afterAll(() => removeAll(ofFile), 120_000);
 
+/** Whatever fails, the others go. */
 async function removeAll({ users, volumes }: Made): Promise<void> {
-  for (const remove of [...users.values()].reverse()) await remove().catch(ignoreGone);
-  for (const name of volumes) await engine.getVolume(name).remove().catch(ignoreGone);
+  const removals = [
+    ...[...users.values()].reverse(),
+    ...[...volumes].map((name) => () => engine.getVolume(name).remove()),
+  ];
+  const failed: unknown[] = [];
+  for (const remove of removals) await removed(remove).catch((error) => failed.push(error));
+  if (failed.length > 0) throw new AggregateError(failed, `not removed: ${failed.join('; ')}`);
 }
 
-function ignoreGone(error: { statusCode?: number }): void {
-  if (error.statusCode !== 404) throw error;
+/** Somebody may be about to remove it, or who uses it: helpers of a program that was killed are removed by the next command. */
+async function removed(remove: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await remove();
+      return;
+    } catch (error) {
+      const { statusCode } = error as { statusCode?: number };
+      if (statusCode === 404) return;
+      if (statusCode !== 409 || attempt >= 20) throw error;
+      await sleep(250);
+    }
+  }
 }
 
 export const docker = () => connectDocker(process.env);

@@ -23,7 +23,7 @@ function ignoreGone(error: { statusCode?: number }): void {
   if (error.statusCode !== 404) throw error;
 }
 
-/** Removed at the end whoever makes it: what commands and rollbacks have made has other ids than what the tests have made. */
+/** Removed after the test whoever makes it: what commands and rollbacks have made has other ids than what the tests have made. */
 export function containerNamed(name: string): string {
   removedAtEnd(name, () => removeAll(name));
   return name;

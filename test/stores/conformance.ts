@@ -38,7 +38,7 @@ export interface Seed {
   readonly alsoHeld?: readonly Quiesce[];
   /** What is planted in a good backup of the fixed data, and who finds it. */
   planted?(subject: Subject): readonly Planted[];
-  /** Begins with nothing in it. What it makes it removes itself (`afterAll` of test/docker/bed.ts). */
+  /** Begins with nothing in it. What it makes goes when the file is over (test/docker/bed.ts). */
   start(): Promise<Subject>;
 }
 

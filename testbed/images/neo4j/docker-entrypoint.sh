@@ -8,7 +8,7 @@ if ((EUID == 0)); then
   as_neo4j=(gosu neo4j:neo4j)
   owner=neo4j:neo4j
   # Not those that are right: the file system of the container would copy each of them first.
-  find "$NEO4J_HOME" ! -user neo4j -exec chown --no-dereference neo4j:neo4j {} +
+  find "$NEO4J_HOME" \( ! -user neo4j -o ! -group neo4j \) -exec chown --no-dereference neo4j:neo4j {} +
 fi
 
 # What is mounted belongs to neo4j from then on. The official image says so on stdout, too.
