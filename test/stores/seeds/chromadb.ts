@@ -119,6 +119,7 @@ async function startWriter(chroma: Chroma): Promise<Writer> {
       try {
         await chroma.add(collection, acknowledged + 1, 1);
         acknowledged += 1;
+        await sleep(5);
       } catch {
         // Stopped for a backup.
         await sleep(50);
