@@ -4,7 +4,6 @@
 // configuration of that moment. Nothing is started on data that is half swapped.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandLine, ConfiguredStore, ServerPrograms } from '../config/types.ts';
 import { messageOf, PkbackupError } from '../errors.ts';
 import { isAlive, ownerOf, thisProcess } from '../owner.ts';
@@ -13,6 +12,7 @@ import { journalNameOf, storeOfJournal } from '../repository/index.ts';
 import { storeOf } from '../stores/index.ts';
 import type { HostServer } from '../stores/store.ts';
 import { ChildPipe } from './child-pipe.ts';
+import { inTime } from './in-time.ts';
 import type { RecoveredThing } from './recover.ts';
 import { isBrokenOff } from './restore-journal.ts';
 import { guardOf, type Run } from './run.ts';
@@ -35,7 +35,6 @@ type HoldRun = Pick<Run, 'emit' | 'signal' | 'repository' | 'environment'>;
 
 const suffix = '.server.json';
 const usualGraceSeconds = 60;
-const pollMs = 100;
 const startedMs = 3000;
 
 /**
@@ -250,13 +249,8 @@ export function serverProgram(
 }
 
 /** Whether it ends in time. */
-export async function hasEnded(server: HostServer, patienceMs: number): Promise<boolean> {
-  const giveUpAt = performance.now() + patienceMs;
-  while (await server.isRunning()) {
-    if (performance.now() > giveUpAt) return false;
-    await sleep(pollMs);
-  }
-  return true;
+export function hasEnded(server: HostServer, patienceMs: number): Promise<boolean> {
+  return inTime(async () => !(await server.isRunning()), patienceMs);
 }
 
 /** Not cut short by the signal of the run. */
@@ -280,8 +274,7 @@ async function start(
 
 /** One that has just been started may take a moment; who asks before that would start another one. */
 export async function untilSeen(server: HostServer): Promise<void> {
-  const giveUpAt = performance.now() + startedMs;
-  while (!(await server.isRunning()) && performance.now() < giveUpAt) await sleep(pollMs);
+  await inTime(() => server.isRunning(), startedMs);
 }
 
 /** Servers that crashed runs had stopped are started by what the configuration of today says. */
@@ -324,9 +317,8 @@ export async function untilServerChildrenEnd(
   run: Pick<Run, 'repository'>,
   patienceMs = 60_000,
 ): Promise<void> {
-  const giveUpAt = performance.now() + patienceMs;
   const isBusy = async () => (await stoppedServers(run)).some(({ guard }) => guard && isAlive(guard));
-  while ((await isBusy()) && performance.now() < giveUpAt) await sleep(pollMs);
+  await inTime(async () => !(await isBusy()), patienceMs);
 }
 
 async function stoppedServers({ repository }: Pick<Run, 'repository'>) {

@@ -2,11 +2,11 @@
 // What it runs came through the pipe, from the configuration of that run, and is written nowhere.
 import { rm } from 'node:fs/promises';
 import process from 'node:process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, type Owner } from '../owner.ts';
 import { runProgram } from '../process.ts';
 import { insistUntilDone, toldByPipe } from './child-work.ts';
 import type { StartOrder } from './host-server.ts';
+import { inTime } from './in-time.ts';
 
 interface Told {
   order?: StartOrder;
@@ -16,8 +16,6 @@ interface Told {
   isSwapping?: boolean;
   end?: true;
 }
-
-const pollMs = 100;
 
 process.exit(await wait());
 
@@ -46,7 +44,8 @@ async function startAgain(
   const { argv, cwd, deadlineMs } = start;
   const environment = { ...process.env, ...serverProgram('start', start, store).variables };
   if (starting) {
-    await untilGone(starting, deadlineMs);
+    // Another one that starts the server at the same time may spoil it for both.
+    await inTime(() => !isAlive(starting), deadlineMs);
     await untilSeen(server);
   }
   // The stop may still be under way: a server that is about to end would be taken for one that runs.
@@ -57,10 +56,4 @@ async function startAgain(
     await untilSeen(server);
     return true;
   });
-}
-
-/** Another one that starts the server at the same time may spoil it for both. */
-async function untilGone(owner: Owner, patienceMs: number): Promise<void> {
-  const giveUpAt = performance.now() + patienceMs;
-  while (isAlive(owner) && performance.now() < giveUpAt) await sleep(pollMs);
 }
