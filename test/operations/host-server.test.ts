@@ -139,6 +139,30 @@ describe('a server of this host', () => {
     expect(toldSoFar()).toEqual(['stop', 'start', 'serve', 'start']);
   });
 
+  it('whose address the child does not know is started again until that has worked', async () => {
+    const [ran, marker] = [join(home, 'ran'), join(home, 'marker')];
+    const startsAtSecondTry = `const fs = require('node:fs'); const ran = fs.existsSync(process.argv[1]);
+      fs.appendFileSync(process.argv[1], 'once\\n'); process.exit(ran ? 0 : 3);`;
+    writeFileSync(marker, '');
+    const order = {
+      store: { name: 'graph', kind: 'falkordb', target: { url_env: 'NOT_HERE' } },
+      start: { argv: [process.execPath, '-e', startsAtSecondTry, ran], cwd: home, deadlineMs: 20_000 },
+      patienceMs: 100,
+      marker,
+    };
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, '../../src/operations/server-child.ts')],
+      {
+        stdio: ['pipe', 'ignore', 'inherit'],
+      },
+    );
+    child.stdin.end(`${JSON.stringify({ order })}\n${JSON.stringify({ isStopped: true })}\n`);
+    await once(child, 'exit');
+    expect(readFileSync(ran, 'utf8')).toBe('once\nonce\n');
+    expect(existsSync(marker)).toBe(false);
+  });
+
   it('is started by the next command where nobody else could', async () => {
     writeFileSync(join(home, 'start-fails'), '');
     const child = await startHolder('ready');
